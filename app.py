@@ -1,0 +1,75 @@
+"""The studio in a browser.
+
+    python app.py                      # the embedded model on http://127.0.0.1:7860
+    python app.py --preset wan-1.3b-adaln --host 0.0.0.0 --port 8080
+
+`GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT` are respected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+LOGGER = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Load the model, build the page, serve it until interrupted. Returns the exit code."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+    from concat_id.errors import InputError
+    from concat_id.generation import generate, prepare_reference
+    from concat_id.ui import build_demo, launch_demo
+
+    # Before the model is loaded: on a shared GPU, `spaces` must come first.
+    demo = build_demo(
+        generate,
+        partial(prepare_reference, preset=options.preset),
+        preset=options.preset,
+        outputs=options.outputs,
+    )
+    try:
+        warm(options.preset)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    # Run folders have names that cannot be guessed; nothing lists them.
+    outputs = str(options.outputs.resolve())
+    launch_demo(demo, server_name=options.host, server_port=options.port, allowed_paths=[outputs])
+    return 0
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    from concat_id.presets import DEFAULT_PRESET, PRESETS
+
+    environment = os.environ
+    parser = argparse.ArgumentParser(
+        description="Concat-ID studio: identity-preserving video in the browser."
+    )
+    parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the model to serve")
+    parser.add_argument("--host", default=environment.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(environment.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where videos are written")
+    return parser.parse_args(arguments)
+
+
+def warm(preset: str) -> None:
+    """Load everything that a run needs, so that the first visitor does not wait for it."""
+    from concat_id.presets import PRESETS, load_face_tools, load_pipeline
+
+    LOGGER.info("Loading %s", PRESETS[preset].title)
+    load_face_tools(preset)
+    load_pipeline(preset)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What can be wrong with what a user gives us, each with a name and a one-sentence way out."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something the user can put right; its message is one sentence that says how."""
+
+
+class UnreadablePicture(InputError):
+    """The file is missing, is not a picture of a known format, or is damaged."""
+
+
+class PictureTooLarge(InputError):
+    """The picture has more bytes or pixels than is safe to decode."""
+
+
+class PictureTooSmall(InputError):
+    """The picture is too small or too narrow to hold a face."""
+
+
+class NoFaceFound(InputError):
+    """No face was detected in a picture that is to serve as a face reference."""
+
+
+class FaceTooSmall(InputError):
+    """The chosen face has too few pixels to carry an identity."""
+
+
+class UnreadableVideo(InputError):
+    """The file is missing, is not a video of a known format, or is damaged."""
+
+
+class VideoTooLarge(InputError):
+    """The video has more bytes, pixels or seconds than is safe to decode."""
+
+
+class InvalidJob(InputError):
+    """The job asks for something its preset cannot do."""
+
+
+class WeightsUnavailable(InputError):
+    """A preset's weights are neither on this machine nor to be fetched."""

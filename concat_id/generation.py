@@ -1,0 +1,248 @@
+"""Running a job: previews and live scores while the video forms, then the MP4 with its sidecar file.
+
+    for event in generate(job, Path("outputs")):
+        ...
+
+The one line through the product: the app and the command line iterate it. Axes: T frames, H, W in px.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from concat_id.devices import choose_device
+from concat_id.job import Job, Reference
+from concat_id.pictures import load_picture
+from concat_id.presets import (
+    DEFAULT_PRESET,
+    PRESETS,
+    FaceTools,
+    load_face_tools,
+    load_pipeline,
+    weights_digest,
+)
+from concat_id.references import PreparedReference, prepare_face
+from concat_id.scoring import ReferenceFace, Scorer, Scores
+from concat_id.video import write_video
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline, Step
+
+PREVIEW_SCORED_FRAMES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The video as the model predicts it while it is still denoising."""
+
+    index: int  # of the denoising step, from 0
+    total: int  # number of steps
+    frames: np.ndarray  # (T, H, W, 3) uint8; only the clip's first frames where decoding all would take long
+    scores: Scores | None  # None without a face to compare with
+    seconds: float  # since the start
+    seconds_left: float  # estimated
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The finished video."""
+
+    video: Path  # MP4
+    sidecar: Path  # JSON: the job, the scores, versions, seconds
+    job: Job  # with all settings filled in: running it again gives the same video
+    scores: Scores | None  # None without a face to compare with
+    seconds: float  # since the start
+    frames: np.ndarray  # (T, H, W, 3) uint8
+
+
+def generate(
+    job: Job, output: Path, *, preview_every: int = 2, device: str | None = None
+) -> Iterator[Preview | Result]:
+    """Run a job. Closing the generator stops it and leaves nothing behind.
+
+    Args:
+        output: the MP4 to write, or a folder to write it into.
+        preview_every: steps from one preview to the next; 0 for none.
+        device: see `load_pipeline`.
+
+    Yields:
+        Previews, the last one short of the end, then one result.
+    """
+    started = time.monotonic()
+    # 1. Check
+    job = job.resolve()
+    device = choose_device(device)
+    # 2. Prepare the references
+    tools = load_face_tools(job.preset)
+    pictures = [load_picture(reference.picture) for reference in job.references]
+    prepared = [
+        _prepare(reference, picture, tools)
+        for reference, picture in zip(job.references, pictures, strict=True)
+    ]
+    target = _describe_target(pictures, prepared, tools)
+    # 3. Denoise
+    pipeline = load_pipeline(job.preset, device)
+    previews = _Previews(pipeline, tools.scorer, target, PRESETS[job.preset].preview_latent_frames, started)
+    with closing(_stream(pipeline, job, prepared)) as steps:
+        for step in steps:
+            is_last = step.index + 1 == step.total
+            if preview_every and step.index % preview_every == 0 and not is_last:
+                yield previews.make(step)
+    # 4. Decode and score
+    frames = decode_frames(pipeline, step.latents)
+    scores = tools.scorer.score(target, frames) if target else None
+    # 5. Write
+    video = _video_path(output, job)
+    report = _report(job, pictures, prepared, scores)
+    write_video(frames, job.settings.fps, video, _without_folders(report))
+    seconds = time.monotonic() - started
+    sidecar = _write_json(report | {"seconds": round(seconds, 3)}, video.with_suffix(".json"))
+    yield Result(video, sidecar, job, scores, seconds, frames)
+
+
+def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> PreparedReference:
+    """A reference as the model of a preset will see it, to show it beforehand."""
+    return _prepare(reference, load_picture(reference.picture), load_face_tools(preset))
+
+
+def decode_frames(pipeline: ConcatIDWanPipeline, latents: Tensor) -> np.ndarray:
+    """Decode normalised latents of one video, (1, C, F, H / 8, W / 8), to (T, H, W, 3) uint8."""
+    import torch
+
+    with torch.inference_mode():
+        video = pipeline.decode_latents(latents)[0]  # (T, 3, H, W)
+        return (video.float() * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+class _Previews:
+    """Turns denoising steps into previews, and knows how long everything takes."""
+
+    def __init__(
+        self,
+        pipeline: ConcatIDWanPipeline,
+        scorer: Scorer,
+        target: ReferenceFace | None,
+        latent_frames: int | None,
+        started: float,
+    ) -> None:
+        self._pipeline = pipeline
+        self._scorer = scorer
+        self._target = target
+        self._latent_frames = latent_frames
+        self._started = started
+        self._loop_started = time.monotonic()
+
+    def make(self, step: Step) -> Preview:
+        """Decode and score what a step predicts."""
+        began = time.monotonic()
+        # The autoencoder is causal: the first latent frames alone decode to exactly the first frames.
+        latents = step.clean_latents[:, :, : self._latent_frames]
+        frames = decode_frames(self._pipeline, latents)
+        scores = None
+        if self._target:
+            scores = self._scorer.score(
+                self._target, frames, sampling=min(PREVIEW_SCORED_FRAMES, len(frames))
+            )
+        now = time.monotonic()
+        # The end decodes all latent frames, as a preview does some.
+        ending = (now - began) * step.clean_latents.shape[2] / latents.shape[2]
+        per_step = (now - self._loop_started) / (step.index + 1)
+        seconds_left = per_step * (step.total - step.index - 1) + ending
+        return Preview(step.index, step.total, frames, scores, now - self._started, seconds_left)
+
+
+def _prepare(reference: Reference, picture: Image.Image, tools: FaceTools) -> PreparedReference:
+    """Prepare a reference by its role."""
+    assert reference.role == "face"
+    return prepare_face(
+        picture,
+        tools.finder,
+        tools.parser,
+        face_index=reference.face_index,
+        whole_picture=reference.whole_picture,
+    )
+
+
+def _describe_target(
+    pictures: list[Image.Image], prepared: list[PreparedReference], tools: FaceTools
+) -> ReferenceFace | None:
+    """What the video's faces are compared with; None for a whole picture in which there is no face."""
+    picture, face, scorer = pictures[0], prepared[0].face, tools.scorer
+    if face and scorer.finder is not tools.finder:
+        face = scorer.find_again(picture, face)
+    return scorer.describe(picture, face) if face else None
+
+
+def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
+    """The pipeline's denoising loop with a resolved job's values."""
+    import torch
+
+    settings = job.settings
+    return pipeline.stream(
+        job.prompt,
+        [reference.picture for reference in prepared],
+        negative_prompt=settings.negative_prompt,
+        height=settings.height,
+        width=settings.width,
+        num_frames=settings.num_frames,
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        reference_guidance_scale=settings.reference_guidance_scale,
+        # Drawn on the processor: the same noise on every machine.
+        generator=torch.Generator("cpu").manual_seed(settings.seed),
+        max_sequence_length=PRESETS[job.preset].max_sequence_length,
+    )
+
+
+def _video_path(output: Path, job: Job) -> Path:
+    """The file to write."""
+    if output.suffix.lower() == ".mp4":
+        return output
+    return output / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{job.settings.seed}.mp4"
+
+
+def _report(
+    job: Job, pictures: list[Image.Image], prepared: list[PreparedReference], scores: Scores | None
+) -> dict[str, Any]:
+    """How a video was made, and what came out; the same for every run of the same job."""
+    references = [
+        {"pixels_sha256": hashlib.sha256(picture.tobytes()).hexdigest(), "notes": list(reference.notes)}
+        for picture, reference in zip(pictures, prepared, strict=True)
+    ]
+    return {
+        "job": job.to_dict(),
+        "references": references,
+        "scores": scores.to_dict() if scores else None,
+        "model": {"title": PRESETS[job.preset].title, "transformer_sha256": weights_digest(job.preset)},
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+    }
+
+
+def _without_folders(report: dict[str, Any]) -> dict[str, Any]:
+    """A report for the video file itself, which people pass on: no folders of the maker's machine."""
+    references = [
+        reference | {"picture": Path(reference["picture"]).name} for reference in report["job"]["references"]
+    ]
+    return report | {"job": report["job"] | {"references": references}}
+
+
+def _write_json(report: dict[str, Any], path: Path) -> Path:
+    """Write a JSON file in one step."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+    return path

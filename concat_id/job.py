@@ -1,0 +1,197 @@
+"""A job: everything that determines a video. The app, the command line and the sidecar files all speak it."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from concat_id.errors import InvalidJob
+from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+
+Role = Literal["face", "garment", "background"]
+
+SEED_LIMIT = 2**32
+MAX_PROMPT_CHARACTERS = 4000
+MAX_STEPS = 200
+MAX_GUIDANCE = 30.0
+MAX_FPS = 60
+# The autoencoder's strides and the transformer's patches.
+SIDE_MULTIPLE_PX = 16
+FRAME_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference picture and how to read it."""
+
+    role: Role
+    picture: str  # path of the picture file
+    face_index: int | None = None  # which face, counted from the largest; None: the largest
+    whole_picture: bool = False  # take the picture as it is, without looking for a face
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "picture", str(self.picture))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample; None stands for the preset's value, for the seed for a random one."""
+
+    seed: int | None = None  # 0 to 2^32 - 1
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    reference_guidance_scale: float | None = None  # None in preset and job: off
+    negative_prompt: str | None = None
+    num_frames: int | None = None  # 4 k + 1
+    height: int | None = None  # px, a multiple of 16
+    width: int | None = None  # px, a multiple of 16
+    fps: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to make: a task, its references, a prompt, settings, and the preset that does it."""
+
+    task: Task
+    references: tuple[Reference, ...]
+    prompt: str
+    settings: Settings = field(default_factory=Settings)
+    preset: str = DEFAULT_PRESET
+
+    def resolve(self) -> Job:
+        """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
+        _check(self.preset in PRESETS, f"preset is '{self.preset}'; choose {_either(PRESETS)}.")
+        preset = PRESETS[self.preset]
+        self._check_task(preset)
+        for reference in self.references:
+            _check_reference(reference)
+        _check_text("prompt", self.prompt)
+        _check(self.prompt.strip() != "", "the prompt is empty; say in a sentence what should happen.")
+        return replace(self, settings=_resolve_settings(self.settings, preset))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The job as JSON types."""
+        return asdict(self) | {"references": [asdict(reference) for reference in self.references]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Job:
+        """Read what `to_dict` wrote; unknown and missing keys are refused by name."""
+        values = _read("job", cls, data)
+        references = values.get("references")
+        _check(isinstance(references, list | tuple), f"references must be a list, got {references!r}.")
+        values["references"] = tuple(
+            Reference(**_read(f"references[{index}]", Reference, reference))
+            for index, reference in enumerate(references)
+        )
+        if "settings" in values:
+            values["settings"] = Settings(**_read("settings", Settings, values["settings"]))
+        return cls(**values)
+
+    def _check_task(self, preset: Preset) -> None:
+        """Refuse tasks that the preset cannot do, and references that do not fit the task."""
+        _check(self.task in get_args(Task), f"task is '{self.task}'; choose {_either(get_args(Task))}.")
+        _check(
+            self.task in preset.tasks,
+            f"preset '{self.preset}' cannot do the task '{self.task}'; it can do {_either(preset.tasks)}.",
+        )
+        roles = tuple(reference.role for reference in self.references)
+        if self.task == "single":
+            given = ", ".join(map(str, roles)) or "none"
+            _check(roles == ("face",), f"the task 'single' takes one face reference, got {given}.")
+        _check(
+            len(roles) <= preset.max_references,
+            f"got {len(roles)} references; preset '{self.preset}' takes at most {preset.max_references}.",
+        )
+
+
+def _check_reference(reference: Reference) -> None:
+    """Refuse values of the wrong kind."""
+    _check(reference.role in get_args(Role), f"role is '{reference.role}'; choose {_either(get_args(Role))}.")
+    if reference.face_index is not None:
+        _check_integer("face_index", reference.face_index, 0, 1000)
+    _check(
+        isinstance(reference.whole_picture, bool),
+        f"whole_picture must be true or false, got {reference.whole_picture!r}.",
+    )
+
+
+def _resolve_settings(settings: Settings, preset: Preset) -> Settings:
+    """Fill in the preset's values and a random seed, and check everything."""
+    defaults = {
+        setting.name: getattr(preset, setting.name) for setting in fields(Settings) if setting.name != "seed"
+    }
+    defaults["seed"] = secrets.randbelow(SEED_LIMIT)
+    given = {name: value for name, value in asdict(settings).items() if value is not None}
+    settings = Settings(**defaults | given)
+    _check_integer("seed", settings.seed, 0, SEED_LIMIT - 1)
+    _check_integer("num_inference_steps", settings.num_inference_steps, 1, MAX_STEPS)
+    _check_number("guidance_scale", settings.guidance_scale)
+    if settings.reference_guidance_scale is not None:
+        _check_number("reference_guidance_scale", settings.reference_guidance_scale)
+    _check_text("negative_prompt", settings.negative_prompt)
+    _check_integer("fps", settings.fps, 1, MAX_FPS)
+    _check_shape(settings, preset)
+    return settings
+
+
+def _check_shape(settings: Settings, preset: Preset) -> None:
+    """Refuse sizes that the model cannot make, or that are far from what it was trained on."""
+    _check_integer("num_frames", settings.num_frames, 1, 2 * preset.num_frames)
+    nearest = (settings.num_frames - 1) // FRAME_STRIDE * FRAME_STRIDE + 1
+    _check(
+        settings.num_frames == nearest,
+        f"num_frames must be {FRAME_STRIDE} k + 1, got {settings.num_frames}; try {nearest}.",
+    )
+    for name in ("height", "width"):
+        side = getattr(settings, name)
+        _check_integer(name, side, 2 * SIDE_MULTIPLE_PX, 2 * max(preset.height, preset.width))
+        nearest = side // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX
+        _check(
+            side == nearest, f"{name} must be a multiple of {SIDE_MULTIPLE_PX}, got {side}; try {nearest}."
+        )
+
+
+def _check_integer(name: str, value: Any, low: int, high: int) -> None:
+    """Refuse what is not a whole number of the range."""
+    ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    _check(ok, f"{name} must be a whole number from {low} to {high}, got {value!r}.")
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Refuse what is not a strength of guidance."""
+    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    _check(ok and 0 <= value <= MAX_GUIDANCE, f"{name} must be from 0 to {MAX_GUIDANCE:g}, got {value!r}.")
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Refuse what is not a text of bearable length."""
+    _check(isinstance(value, str), f"{name} must be a text, got {value!r}.")
+    _check(
+        len(value) <= MAX_PROMPT_CHARACTERS,
+        f"{name} has {len(value)} characters; shorten it to {MAX_PROMPT_CHARACTERS}.",
+    )
+
+
+def _read(name: str, cls: type, data: Any) -> dict[str, Any]:
+    """The values for a dataclass, after its keys were checked."""
+    _check(isinstance(data, Mapping), f"{name} must be an object, got {data!r}.")
+    known = {entry.name for entry in fields(cls)}
+    _check(set(data) <= known, f"{name} has unknown keys: {', '.join(sorted(map(str, set(data) - known)))}.")
+    required = [entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING]
+    missing = [key for key in required if key not in data]
+    _check(not missing, f"{name} lacks {', '.join(missing)}.")
+    return dict(data)
+
+
+def _either(values: Any) -> str:
+    """Values as a choice in a sentence."""
+    return " or ".join(f"'{value}'" for value in values)
+
+
+def _check(ok: bool, message: str) -> None:
+    """The one place where a job is refused."""
+    if not ok:
+        raise InvalidJob(message)

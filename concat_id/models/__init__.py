@@ -1,0 +1,1 @@
+"""The transformer and the conversion of the authors' checkpoints to it."""

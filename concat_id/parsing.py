@@ -1,0 +1,37 @@
+"""Labelling the parts of a face crop with a SegFormer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# The label map of `jonathandinu/face-parsing`, which the embedded parser shares.
+BACKGROUND, HAT, EARRING, NECKLACE, NECK, CLOTH = 0, 14, 15, 16, 17, 18
+
+
+class FaceParser:
+    """Labels every pixel of a face crop.
+
+    Args:
+        weights: a folder with a SegFormer and its image processor, as `save_pretrained` writes them.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        from transformers import SegformerForSemanticSegmentation
+        from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
+
+        self._processor = SegformerImageProcessorPil.from_pretrained(weights, do_reduce_labels=False)
+        self._model = SegformerForSemanticSegmentation.from_pretrained(weights).eval()
+
+    def parse(self, crop: Image.Image) -> np.ndarray:
+        """Label a crop (RGB, any size): (H, W) uint8 at the crop's size."""
+        import torch
+        from torch.nn import functional as F
+
+        inputs = self._processor(images=crop, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self._model(**inputs).logits  # (1, labels, H / 4, W / 4)
+            logits = F.interpolate(logits, size=crop.size[::-1], mode="bilinear", align_corners=False)
+        return logits[0].argmax(0).to(torch.uint8).numpy()

@@ -1,0 +1,1 @@
+"""The pipelines: text and reference pictures in, video out."""

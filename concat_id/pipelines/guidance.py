@@ -1,0 +1,127 @@
+"""The two guidance strengths, the text's and the references', and the transformer passes they need.
+
+Axes: B batch, R references, C latent channels, F latent frames, H, W latent size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from concat_id.errors import InputError
+from concat_id.pipelines import checks
+
+# Up to here a step's passes run as one batch: fewer launches for a GPU, no slower on a CPU, little memory.
+MAX_BATCHED_TOKENS = 4096
+
+
+class GuidanceMixin:
+    """A pipeline's state during a run, and its guided prediction.
+
+    The pipeline has a `transformer` and a flow-matching `scheduler`.
+    """
+
+    _guidance_scale = 1.0
+    _reference_guidance_scale = 1.0
+    _current_timestep: Tensor | None = None
+    _num_timesteps = 0
+    _interrupt = False
+
+    @property
+    def guidance_scale(self) -> float:
+        return self._guidance_scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        return self._guidance_scale > 1
+
+    @property
+    def reference_guidance_scale(self) -> float:
+        return self._reference_guidance_scale
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._num_timesteps
+
+    @property
+    def current_timestep(self) -> Tensor | None:
+        return self._current_timestep
+
+    @property
+    def interrupt(self) -> bool:
+        return self._interrupt
+
+    def _set_guidance(self, text: float, reference: float | None, has_references: bool) -> None:
+        """Check and keep the strengths; each step reads them anew, so that a callback may change them."""
+        checks.check_scale("guidance_scale", text)
+        checks.check_scale("reference_guidance_scale", 1 if reference is None else reference)
+        if reference is not None and not has_references:
+            raise InputError("reference_guidance_scale needs references; give some, or leave it out.")
+        self._guidance_scale = text
+        self._reference_guidance_scale = 1 if reference is None else reference
+        self._interrupt = False
+
+    @torch.no_grad()
+    def predict_velocity(
+        self,
+        index: int,
+        timestep: Tensor,
+        latents: Tensor,
+        prompt_embeds: Tensor,
+        negative_prompt_embeds: Tensor | None,
+        reference_latents: Tensor | None,
+    ) -> Tensor:
+        """The guided velocity at a step, (B, C, F, H, W) float32.
+
+        v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)),
+        where s is the text's strength and s_r the references'. With s_r = 1 this is Concat-ID's own sampling;
+        v(text, 0) is known to the model from the dropout of references in training.
+        """
+        references = {} if reference_latents is None else {"reference_latents": reference_latents}
+        passes = {"cond": {"encoder_hidden_states": prompt_embeds, **references}}
+        if self.do_classifier_free_guidance:  # FasterCache wants this pass first
+            passes = {"uncond": {"encoder_hidden_states": negative_prompt_embeds, **references}, **passes}
+        if self._reference_guidance_scale != 1:
+            blank = torch.zeros_like(reference_latents)
+            passes["blank"] = {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}
+        predicted = self._run_passes(index, timestep, latents, passes)
+
+        velocity = cond = predicted["cond"]
+        if "uncond" in predicted:
+            velocity = predicted["uncond"] + self._guidance_scale * (cond - predicted["uncond"])
+        if "blank" in predicted:
+            velocity = velocity + (self._reference_guidance_scale - 1) * (cond - predicted["blank"])
+        return velocity
+
+    def _run_passes(
+        self, index: int, timestep: Tensor, latents: Tensor, passes: dict[str, dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """The velocity (B, C, F, H, W) for the inputs of each pass: in one batch, or one by one."""
+        latents = latents.to(self.transformer.dtype)
+        place = {
+            "step_index": index,
+            "num_inference_steps": self._num_timesteps,
+            "sigma": float(self.scheduler.sigmas[index]),
+        }
+        velocities = {}
+        for names in (
+            [tuple(passes)] if self._fit_one_batch(latents, passes) else [(name,) for name in passes]
+        ):
+            inputs = {key: torch.cat([passes[name][key] for name in names]) for key in passes["cond"]}
+            with self.transformer.cache_context("+".join(names), **place):
+                velocity = self.transformer(
+                    hidden_states=torch.cat([latents] * len(names)),
+                    timestep=timestep.expand(len(names) * len(latents)),
+                    **inputs,
+                    return_dict=False,
+                )[0]
+            velocities |= zip(names, velocity.float().chunk(len(names)), strict=True)
+        return velocities
+
+    def _fit_one_batch(self, latents: Tensor, passes: dict[str, dict[str, Tensor]]) -> bool:
+        """Whether the passes run as one batch: few tokens, or a cache that cannot tell passes apart."""
+        values_per_token = latents.shape[1] * math.prod(self.transformer.config.patch_size)
+        tokens = len(passes) * latents.numel() // values_per_token
+        return tokens <= MAX_BATCHED_TOKENS or self.transformer.is_cache_shared_by_passes

@@ -1,0 +1,230 @@
+"""The models one can choose from, and loading them: once, at first use, on the best device there is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
+from concat_id.weights import Source, cache_folder, locate
+
+if TYPE_CHECKING:
+    import torch
+
+    from concat_id.faces import FaceFinder
+    from concat_id.parsing import FaceParser
+    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    from concat_id.scoring import ClipEmbedder, Scorer
+
+Task = Literal["single", "multi", "try-on", "background"]
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
+DEFAULT_PRESET = "embedded"
+# All of a Wan repository but its transformer, which the converted checkpoint replaces.
+_BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, what it can do, and the settings it was trained for."""
+
+    title: str
+    tasks: tuple[Task, ...]
+    max_references: int
+    # Weights, see `concat_id.weights`
+    base: Source  # a diffusers folder: the whole pipeline, or what surrounds the converted checkpoint
+    checkpoint: Source | None  # the authors' checkpoint to convert; None: the base is complete
+    face_pack: Source  # finds the faces of references
+    score_pack: Source  # finds and embeds faces for scoring
+    face_parser: Source
+    clip: Source
+    face_frame_size_px: int  # into which video frames are fitted to find faces
+    # Video
+    num_frames: int  # 4 k + 1
+    fps: int
+    height: int  # px, a multiple of 16
+    width: int  # px, a multiple of 16
+    # Sampling
+    num_inference_steps: int
+    guidance_scale: float
+    reference_guidance_scale: float | None  # None: off
+    shift: float
+    negative_prompt: str
+    max_sequence_length: int  # text tokens
+    # A preview decodes the first of the latent frames, None: all; the first k make 4 k - 3 frames, exactly.
+    preview_latent_frames: int | None
+    # For the user to know
+    licence: str
+    download_gb: float
+    memory_gb: float
+
+
+_WAN_NEGATIVE_PROMPT = (
+    "Bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, "
+    "overall gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, "
+    "poorly drawn hands, poorly drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still "
+    "picture, messy background, three legs, many people in the background, walking backwards"
+)
+
+
+def _wan_1_3b(title: str, checkpoint: str) -> Preset:
+    """A released single-identity checkpoint on Wan 2.1 T2V-1.3B."""
+    return Preset(
+        title=title,
+        tasks=("single",),
+        max_references=1,
+        base="hub:Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        checkpoint=f"hub:yongzhong/Concat-ID-Wan/{checkpoint}",
+        face_pack="hub:yongzhong/Concat-ID-Wan/antelopev2",
+        score_pack="insightface:buffalo_l",
+        face_parser="hub:jonathandinu/face-parsing",
+        clip="hub:openai/clip-vit-base-patch32",
+        face_frame_size_px=320,
+        num_frames=81,
+        fps=16,
+        height=480,
+        width=832,
+        num_inference_steps=50,
+        guidance_scale=5.0,
+        reference_guidance_scale=None,
+        shift=5.0,
+        negative_prompt=_WAN_NEGATIVE_PROMPT,
+        max_sequence_length=512,
+        preview_latent_frames=2,
+        licence="Wan 2.1: Apache-2.0; Concat-ID checkpoint: see its model card; face packs: research only",
+        download_gb=32.0,
+        memory_gb=12.0,
+    )
+
+
+PRESETS: dict[str, Preset] = {
+    "embedded": Preset(
+        title="Embedded model: drawn people",
+        tasks=("single",),
+        max_references=1,
+        base=EMBEDDED,
+        checkpoint=None,
+        face_pack=EMBEDDED / "face_pack",
+        score_pack=EMBEDDED / "face_pack",
+        face_parser=EMBEDDED / "face_parser",
+        clip=EMBEDDED / "clip",
+        face_frame_size_px=128,
+        num_frames=17,
+        fps=8,
+        height=128,
+        width=128,
+        num_inference_steps=20,
+        guidance_scale=2.5,
+        reference_guidance_scale=None,
+        shift=2.0,
+        negative_prompt="",
+        max_sequence_length=64,
+        preview_latent_frames=None,
+        licence="Apache-2.0",
+        download_gb=0.0,
+        memory_gb=1.0,
+    ),
+    "wan-1.3b-adaln": _wan_1_3b("Wan 2.1 1.3B with AdaLN", "second_stage_adaln.pt"),
+    "wan-1.3b-stage1": _wan_1_3b("Wan 2.1 1.3B, first stage", "first_stage.pt"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTools:
+    """What looks at faces: for references (finder, parser) and for scores (clip, scorer)."""
+
+    finder: FaceFinder
+    parser: FaceParser
+    clip: ClipEmbedder
+    scorer: Scorer
+
+
+def load_pipeline(
+    name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
+) -> ConcatIDWanPipeline:
+    """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
+
+    Args:
+        name: key of `PRESETS`.
+        device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
+        dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
+    """
+    device = choose_device(device)
+    return _load_pipeline(name, device, dtype or choose_dtype(device))
+
+
+@lru_cache(maxsize=1)
+def _load_pipeline(name: str, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
+    """Load a preset's pipeline and place it."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+
+    _hide_loading_bars()
+    preset = PRESETS[name]
+    # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
+    dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
+    pipeline = ConcatIDWanPipeline.from_pretrained(_pipeline_folder(name), dtype=dtypes)
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
+        pipeline.scheduler.config, shift=preset.shift, use_dynamic_shifting=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    if is_short_of_memory(device):
+        save_memory(pipeline, device)
+    return pipeline.to(device)
+
+
+def _pipeline_folder(name: str) -> Path:
+    """The diffusers folder of a preset; the authors' checkpoints are converted at first use and kept."""
+    preset = PRESETS[name]
+    folder = Path(preset.base) if preset.checkpoint is None else cache_folder() / "presets" / name
+    if preset.checkpoint and not (folder / "model_index.json").is_file():
+        from concat_id.models.convert import convert_checkpoint
+
+        convert_checkpoint(locate(preset.checkpoint), locate(preset.base, patterns=_BASE_FILES), folder)
+    return locate(folder / "model_index.json").parent
+
+
+@lru_cache(maxsize=8)
+def weights_digest(name: str) -> str:
+    """SHA-256 of a preset's transformer weights: which model made a video."""
+    digest = hashlib.sha256()
+    for path in sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _hide_loading_bars() -> None:
+    """Keep standard error for what is worth a sentence; downloads still show how far they are."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def load_face_tools(name: str = DEFAULT_PRESET) -> FaceTools:
+    """What a preset looks at faces with; loaded at the first call and kept until another one is asked for."""
+    return _load_face_tools(name)
+
+
+@lru_cache(maxsize=1)
+def _load_face_tools(name: str) -> FaceTools:
+    """Load a preset's face models."""
+    from concat_id.faces import FaceFinder
+    from concat_id.parsing import FaceParser
+    from concat_id.scoring import ClipEmbedder, Scorer
+
+    _hide_loading_bars()
+    preset = PRESETS[name]
+    finder = FaceFinder(locate(preset.face_pack), frame_size_px=preset.face_frame_size_px)
+    score_finder = finder
+    if preset.score_pack != preset.face_pack:
+        score_finder = FaceFinder(locate(preset.score_pack), frame_size_px=preset.face_frame_size_px)
+    clip = ClipEmbedder(locate(preset.clip))
+    return FaceTools(finder, FaceParser(locate(preset.face_parser)), clip, Scorer(score_finder, clip))

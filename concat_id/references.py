@@ -1,0 +1,86 @@
+"""Preparing reference pictures: from what a user uploads to what the model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
+from concat_id.faces import Face, FaceFinder, align_face
+from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, FaceParser
+
+CROP_PX = 448
+MIN_FACE_PX = 40
+# What is not the person; the neck stays, the released weights were trained so.
+MASKED_LABELS = (BACKGROUND, HAT, EARRING, NECKLACE, CLOTH)
+# With less of the crop left, the parser is taken to have failed.
+MIN_KEPT_SHARE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedReference:
+    """A reference as the model sees it, and how it came about."""
+
+    picture: Image.Image  # what the model sees, before it is fitted to the video's size
+    face: Face | None  # the chosen face, in the original picture; None where there is none
+    faces: tuple[Face, ...]  # all faces that are large enough, the largest first
+    notes: tuple[str, ...]  # what the user should know, in sentences
+
+
+def prepare_face(
+    picture: Image.Image,
+    finder: FaceFinder,
+    parser: FaceParser,
+    *,
+    face_index: int | None = None,
+    whole_picture: bool = False,
+) -> PreparedReference:
+    """Find, align and mask the face of a picture.
+
+    Args:
+        picture: RGB, as `load_picture` returns it.
+        face_index: which of the faces of 40 px or more, counted from the largest; None takes the largest.
+        whole_picture: use the picture as it is, for example when no face is found in a drawing.
+    """
+    found = tuple(finder.find(picture))
+    # Passers-by in the distance are no choice.
+    faces = tuple(face for face in found if face.side_px >= MIN_FACE_PX)
+    if whole_picture:
+        face = choose_face(faces, face_index) if faces else None
+        return PreparedReference(picture, face, faces, ("The whole picture serves as the reference.",))
+    if not found:
+        raise NoFaceFound(
+            "no face was found in the picture; choose one that shows a face clearly or use the whole picture."
+        )
+    if not faces:
+        raise FaceTooSmall(
+            f"the face is {found[0].side_px:.0f} px wide, less than {MIN_FACE_PX}; "
+            "choose a larger picture of it."
+        )
+    face = choose_face(faces, face_index)
+    notes = ()
+    if len(faces) > 1 and face_index is None:
+        notes = (f"The picture shows {len(faces)} faces; the largest one is used.",)
+    crop = align_face(picture, face.landmarks, CROP_PX)
+    masked, mask_notes = mask_face(crop, parser)
+    return PreparedReference(masked, face, faces, notes + mask_notes)
+
+
+def choose_face(faces: tuple[Face, ...], face_index: int | None) -> Face:
+    """The face with an index, counted from the largest; the largest for None."""
+    index = 0 if face_index is None else face_index
+    if not 0 <= index < len(faces):
+        raise InvalidJob(
+            f"face_index is {index}, but faces 0 to {len(faces) - 1} were found; choose one of these."
+        )
+    return faces[index]
+
+
+def mask_face(crop: Image.Image, parser: FaceParser) -> tuple[Image.Image, tuple[str, ...]]:
+    """Black out what is not the person in an aligned crop. Returns the crop and notes for the user."""
+    kept = ~np.isin(parser.parse(crop), MASKED_LABELS)
+    if kept.mean() < MIN_KEPT_SHARE:
+        return crop, ("Face and background could not be told apart; the background stays in the reference.",)
+    return Image.fromarray(np.asarray(crop) * kept[..., None]), ()

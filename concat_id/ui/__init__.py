@@ -1,0 +1,5 @@
+"""The studio's page."""
+
+from concat_id.ui.layout import build_demo, launch_demo
+
+__all__ = ["build_demo", "launch_demo"]

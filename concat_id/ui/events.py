@@ -1,0 +1,99 @@
+"""From a click to a video: builds the job, runs it, and turns what comes back into what is on screen."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from concat_id.errors import InputError, InvalidJob
+from concat_id.job import Job, Reference, Settings
+from concat_id.presets import PRESETS
+from concat_id.ui.settings import read_seed
+from concat_id.ui.texts import NO_PICTURE, sentence
+
+if TYPE_CHECKING:
+    from concat_id.generation import Preview, Result
+
+Generate = Callable[["Job", Path], Iterator["Preview | Result"]]
+
+# One run at a time on the device, whichever tab or program asks for it.
+GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+
+START_SECONDS = 15
+# Per denoising pass and latent token; about a second for 81 frames of 480 x 832.
+SECONDS_PER_TOKEN = 3e-5
+
+
+@contextmanager
+def as_sentences() -> Iterator[None]:
+    """The one place where what the visitor can put right becomes a message; the rest keeps its traceback."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(sentence(error), print_exception=False) from error
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs jobs of one preset for every visitor, each run in a folder of its own."""
+
+    generate: Generate
+    preset: str
+    outputs: Path
+
+    @property
+    def fps(self) -> int:
+        """At which previews play."""
+        return PRESETS[self.preset].fps
+
+    def run(self, job: Job) -> Iterator[Preview | Result]:
+        """Run a job into a fresh folder whose name cannot be guessed."""
+        folder = self.outputs / secrets.token_hex(12)
+        with as_sentences():
+            yield from self.generate(job, folder)
+
+    def make_job(
+        self,
+        picture: str | None,
+        prompt: str,
+        negative_prompt: str,
+        seed: str | float | None,
+        steps: float,
+        guidance: float,
+        likeness: float,
+        face_index: float | None,
+        whole_picture: bool,
+    ) -> Job:
+        """The single-identity job that the form describes, checked and with its seed drawn."""
+        with as_sentences():
+            if not picture:
+                raise InvalidJob(NO_PICTURE)
+            face = Reference(
+                "face",
+                picture,
+                face_index=None if face_index is None else int(face_index),
+                whole_picture=whole_picture,
+            )
+            settings = Settings(
+                seed=read_seed(seed),
+                num_inference_steps=int(steps),
+                guidance_scale=float(guidance),
+                reference_guidance_scale=float(likeness),
+                negative_prompt=negative_prompt,
+            )
+            return Job("single", (face,), prompt.strip(), settings, self.preset).resolve()
+
+
+def gpu_seconds(job: Job, output: Path) -> int:
+    """How long a shared GPU is asked for, in seconds: the start and every pass over every token."""
+    settings = job.settings
+    frames = (settings.num_frames - 1) // 4 + 1 + len(job.references)
+    tokens = frames * (settings.height // 16) * (settings.width // 16)
+    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale not in (None, 1))
+    return START_SECONDS + round(settings.num_inference_steps * passes * tokens * SECONDS_PER_TOKEN)

@@ -1,0 +1,96 @@
+"""The page: header, one tab per task, the score panel; and how it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from concat_id.presets import PRESETS, Preset, Task
+from concat_id.ui.events import Generate, Runner, gpu_seconds
+from concat_id.ui.reference_slot import Prepare
+from concat_id.ui.sidebar import build_sidebar
+from concat_id.ui.single import build_single_tab, wire_single_tab
+from concat_id.ui.texts import FOOTNOTE, TAGLINE, TITLE
+from concat_id.ui.theme import STYLE_SHEET, build_theme
+
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+MAX_WAITING = 32
+CACHE_SWEEP_S, CACHE_AGE_S = 3600, 24 * 3600
+
+
+@dataclass(frozen=True)
+class TabKind:
+    """One tab: the task it serves, and how it is laid out and connected."""
+
+    task: Task
+    label: str
+    build: Callable[..., Any]  # (preset, examples, scores) -> the tab's components
+    wire: Callable[..., None]  # (components, runner, prepare)
+
+
+TABS = (TabKind("single", "Single identity", build_single_tab, wire_single_tab),)
+
+
+def build_demo(
+    generate: Generate, prepare: Prepare, *, preset: str, outputs: Path, examples: Path = EXAMPLES
+) -> gr.Blocks:
+    """Build the page around the functions it is given.
+
+    Args:
+        generate: runs a job into a folder, yielding previews and last the result.
+        prepare: makes a reference out of a picture's path, as the preset needs it.
+        preset: name of the model; tabs for what it cannot do are left out.
+        outputs: every run gets a folder of its own under this one.
+        examples: folder of PNG pictures offered as example people.
+    """
+    model = PRESETS[preset]
+    runner = Runner(_on_shared_gpu(generate), preset, outputs)
+    kinds = [kind for kind in TABS if kind.task in model.tasks]
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)
+    ) as demo:
+        gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
+        scores = build_sidebar()
+        built = []
+        with gr.Tabs(elem_classes="cid-tabs"):
+            for kind in kinds:
+                with gr.Tab(kind.label, id=kind.task):
+                    built.append(kind.build(model, sorted(examples.glob("*.png")), scores))
+        gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
+        for kind, components in zip(kinds, built, strict=True):
+            kind.wire(components, runner, prepare)
+    return demo.queue(max_size=MAX_WAITING)
+
+
+def launch_demo(demo: gr.Blocks, **options: Any) -> Any:
+    """Serve the page with its look; options go to `gr.Blocks.launch`."""
+    return demo.launch(
+        theme=build_theme(),
+        css_paths=STYLE_SHEET,
+        footer_links=["api"],
+        run_history=False,
+        show_error=True,
+        ssr_mode=False,
+        **options,
+    )
+
+
+def draw_header(preset: Preset) -> str:
+    """The name, what it does, and which model does it."""
+    facts = f"{preset.width} &times; {preset.height}, {preset.num_frames} frames at {preset.fps} fps"
+    return (
+        f'<header class="cid-head"><div><h1>{escape(TITLE)}</h1><p>{escape(TAGLINE)}</p></div>'
+        f'<p class="cid-model"><b>{escape(preset.title)}</b><span>{facts}</span></p></header>'
+    )
+
+
+def _on_shared_gpu(generate: Generate) -> Callable[..., Any]:
+    """On a Hugging Face Space with shared GPUs, ask for one for each run; elsewhere nothing changes."""
+    import spaces
+
+    return spaces.GPU(duration=gpu_seconds)(generate)

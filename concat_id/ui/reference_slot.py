@@ -1,0 +1,195 @@
+"""One reference's place in a tab: picture, example people, what the model sees, and the choice of a face."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from concat_id.errors import InputError, NoFaceFound
+from concat_id.job import Reference
+from concat_id.pictures import load_picture
+from concat_id.ui.texts import CHOOSE_BELOW, SEEN_FACE, SEEN_NOTHING, WHOLE_PICTURE, sentence
+
+if TYPE_CHECKING:
+    from gradio.data_classes import ImageData
+    from PIL.Image import Image
+
+    from concat_id.faces import Face
+    from concat_id.references import PreparedReference
+
+Prepare = Callable[[Reference], "PreparedReference"]
+
+THUMBNAIL_MARGIN = 0.35
+
+
+@dataclass(frozen=True)
+class ReferenceSlot:
+    """The components of one reference."""
+
+    picture: gr.Image
+    seen: gr.HTML
+    faces: gr.Gallery
+    take_whole: gr.Button
+    face_index: gr.Number
+    whole_picture: gr.Checkbox
+
+    @property
+    def shown(self) -> list[gr.components.Component]:
+        """Everything that follows from the picture."""
+        return [self.seen, self.faces, self.take_whole, self.face_index, self.whole_picture]
+
+
+def build_reference_slot(label: str, examples: list[Path]) -> ReferenceSlot:
+    """Lay out one reference."""
+    picture = _build_picture(label)
+    if examples:
+        with gr.Column(elem_classes="cid-people", elem_id="people"):
+            gr.Examples(
+                [[str(path)] for path in examples], [picture], label="Example people", examples_per_page=12
+            )
+    seen = gr.HTML(draw_seen(None), elem_id="seen", container=False)
+    faces = gr.Gallery(
+        label="Faces",
+        show_label=False,
+        visible=False,
+        columns=5,
+        height=96,
+        allow_preview=False,
+        object_fit="cover",
+        buttons=[],
+        interactive=False,
+        elem_id="faces",
+        elem_classes="cid-faces",
+    )
+    take_whole = gr.Button(WHOLE_PICTURE, visible=False, size="md", elem_id="take-whole")
+    return ReferenceSlot(
+        picture=picture,
+        seen=seen,
+        faces=faces,
+        take_whole=take_whole,
+        face_index=gr.Number(None, label="Face", precision=0, minimum=0, visible=False),
+        whole_picture=gr.Checkbox(False, label="Whole picture", visible=False),
+    )
+
+
+def _build_picture(label: str) -> gr.Image:
+    """An image input that hands over the file as it came: `concat_id.pictures` decides what is readable."""
+    picture = gr.Image(
+        label=label,
+        sources=["upload", "clipboard", "webcam"],
+        type="filepath",
+        height=190,
+        buttons=[],
+        elem_id="picture",
+        elem_classes="cid-picture",
+    )
+    decode = picture.preprocess
+
+    def take_file(payload: ImageData | None) -> str | None:
+        return payload.path if payload and payload.path else decode(payload)
+
+    # On the instance: Gradio writes a stub file beside the source of every component class.
+    picture.preprocess = take_file
+    return picture
+
+
+def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
+    """Show what the model sees whenever the picture or the choice changes."""
+
+    def show_picture(picture: str | None) -> dict[Any, Any]:
+        return _show(slot, prepare, picture and Reference("face", picture))
+
+    def show_face(picture: str, event: gr.SelectData) -> dict[Any, Any]:
+        return _show(slot, prepare, Reference("face", picture, face_index=event.index))
+
+    def show_whole(picture: str) -> dict[Any, Any]:
+        return _show(slot, prepare, Reference("face", picture, whole_picture=True))
+
+    options: dict[str, Any] = {
+        "inputs": slot.picture,
+        "outputs": slot.shown,
+        "show_progress": "minimal",
+        "show_progress_on": slot.seen,
+        "api_visibility": "private",
+    }
+    slot.picture.change(show_picture, **options)
+    slot.faces.select(show_face, **options)
+    slot.take_whole.click(show_whole, **options)
+
+
+def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) -> dict[Any, Any]:
+    """The slot's components for a reference; what is wrong with it is said in the slot itself."""
+    shown = {
+        slot.seen: draw_seen(None),
+        slot.faces: gr.Gallery(visible=False),
+        slot.take_whole: gr.Button(visible=False),
+        slot.face_index: reference.face_index if reference else None,
+        slot.whole_picture: reference.whole_picture if reference else False,
+    }
+    if reference is None:
+        return shown
+    try:
+        prepared = prepare(reference)
+    except NoFaceFound as error:
+        return {**shown, slot.seen: draw_refusal(error), slot.take_whole: gr.Button(visible=True)}
+    except InputError as error:
+        return {**shown, slot.seen: draw_refusal(error)}
+    shown[slot.seen] = draw_seen(prepared)
+    if len(prepared.faces) > 1 and not reference.whole_picture:
+        thumbnails = cut_faces(load_picture(reference.picture), prepared.faces)
+        shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
+    return shown
+
+
+def cut_faces(picture: Image, faces: Sequence[Face]) -> list[Image]:
+    """A thumbnail of every face found, in the order given."""
+    thumbnails = []
+    for face in faces:
+        left, top, right, bottom = map(float, face.box)
+        margin = THUMBNAIL_MARGIN * max(right - left, bottom - top)
+        low = (max(0, int(left - margin)), max(0, int(top - margin)))
+        high = (min(picture.width, int(right + margin)), min(picture.height, int(bottom + margin)))
+        thumbnail = picture.crop((*low, *high))
+        thumbnail.thumbnail((160, 160))
+        thumbnails.append(thumbnail)
+    return thumbnails
+
+
+def draw_seen(prepared: PreparedReference | None) -> str:
+    """The prepared reference beside its notes."""
+    if prepared is None:
+        return _card('<div class="cid-crop" data-empty></div>', [SEEN_NOTHING], "empty")
+    source = _encode(prepared.picture)
+    picture = f'<img class="cid-crop" src="{source}" alt="The reference as the model gets it">'
+    lines = [*map(sentence, prepared.notes), *([CHOOSE_BELOW] if len(prepared.faces) > 1 else [])]
+    return _card(picture, lines or [SEEN_FACE], "ready")
+
+
+def draw_refusal(error: InputError) -> str:
+    """What is wrong with the picture, where it would have been shown."""
+    return _card('<div class="cid-crop" data-empty></div>', [sentence(error)], "refused")
+
+
+def _card(picture: str, lines: list[str], state: str) -> str:
+    """The card's frame."""
+    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return (
+        f'<section class="cid-seen" data-state="{state}">{picture}'
+        f"<div><h3>What the model sees</h3>{text}</div></section>"
+    )
+
+
+def _encode(picture: Image) -> str:
+    """A small PNG in a data address."""
+    small = picture.copy()
+    small.thumbnail((224, 224))
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

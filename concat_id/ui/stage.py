@@ -1,0 +1,153 @@
+"""The stage in the centre: the empty state, previews as short animations, and the progress beneath them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from PIL import Image
+
+from concat_id.ui.texts import EMPTY_STAGE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from concat_id.generation import Preview, Result
+    from concat_id.presets import Preset
+
+MAX_PREVIEW_SIDE_PX = 384
+MAX_PREVIEW_FRAMES = 24
+
+_OUTLINE = (
+    '<svg viewBox="0 0 64 64" aria-hidden="true"><circle cx="32" cy="24" r="11"/>'
+    '<path d="M12 56c0-12 9-18 20-18s20 6 20 18"/></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stage's components: a canvas until the video is there, then the video and its files."""
+
+    ratio: str
+    canvas: gr.HTML
+    video: gr.Video
+    save_video: gr.DownloadButton
+    save_settings: gr.DownloadButton
+
+    @property
+    def components(self) -> list[gr.components.Component]:
+        """All of them, as outputs of a handler."""
+        return [self.canvas, self.video, self.save_video, self.save_settings]
+
+    def frame(self, drawing: str) -> str:
+        """A drawing in the proportions of the preset's videos."""
+        return frame_drawing(drawing, self.ratio)
+
+    def show_canvas(self, drawing: str) -> dict[Any, Any]:
+        """The updates that put a drawing on the stage and take any video off it."""
+        return {
+            self.canvas: gr.HTML(self.frame(drawing), visible=True),
+            self.video: gr.Video(None, visible=False),
+            self.save_video: gr.DownloadButton(visible=False),
+            self.save_settings: gr.DownloadButton(visible=False),
+        }
+
+    def show_video(self, result: Result) -> dict[Any, Any]:
+        """The updates that put the finished video on the stage."""
+        return {
+            self.canvas: gr.HTML("", visible=False),
+            self.video: gr.Video(str(result.video), visible=True),
+            self.save_video: gr.DownloadButton(value=str(result.video), visible=True),
+            self.save_settings: gr.DownloadButton(value=str(result.sidecar), visible=True),
+        }
+
+
+def build_stage(preset: Preset) -> Stage:
+    """Lay the stage out, in the proportions of the preset's videos."""
+    ratio = f"{preset.width} / {preset.height}"
+    with gr.Column(elem_classes="cid-theatre"):
+        canvas = gr.HTML(frame_drawing(draw_empty(), ratio), elem_id="stage", container=False)
+        video = gr.Video(
+            visible=False,
+            interactive=False,
+            autoplay=True,
+            loop=True,
+            show_label=False,
+            buttons=[],
+            elem_id="video",
+            elem_classes="cid-video",
+        )
+        with gr.Row(elem_classes="cid-files"):
+            save_video = gr.DownloadButton("Video (MP4)", visible=False, size="md", elem_id="save-video")
+            save_settings = gr.DownloadButton(
+                "Settings and scores (JSON)", visible=False, size="md", elem_id="save-settings"
+            )
+    return Stage(ratio, canvas, video, save_video, save_settings)
+
+
+def frame_drawing(drawing: str, ratio: str) -> str:
+    """A drawing at a ratio of width to height."""
+    return f'<div class="cid-frame" style="--ratio: {ratio}">{drawing}</div>'
+
+
+def draw_empty(message: str = EMPTY_STAGE) -> str:
+    """The stage before the first run, after Stop, and after an error."""
+    return f'<div class="cid-stage" data-state="empty">{_OUTLINE}<p>{escape(message)}</p></div>'
+
+
+def draw_waiting() -> str:
+    """The stage between the click and the first preview."""
+    return (
+        '<div class="cid-stage" data-state="waiting"><span class="cid-pulse"></span></div>'
+        f"{_progress(0.0, 'Starting', '')}"
+    )
+
+
+def draw_preview(preview: Preview, fps: int) -> str:
+    """A preview playing in a loop, and how far the run is."""
+    step = preview.index + 1
+    left = f"about {max(1, round(preview.seconds_left))} s left" if step < preview.total else "finishing"
+    picture = encode_animation(preview.frames, fps)
+    return (
+        f'<div class="cid-stage" data-state="running"><img src="{picture}" decoding="sync" '
+        f'alt="Preview after step {step} of {preview.total}"></div>'
+        f"{_progress(step / preview.total, f'Step {step} of {preview.total}', left)}"
+    )
+
+
+def _progress(share: float, said: str, left: str) -> str:
+    """A bar with its words. The share runs from 0 to 1."""
+    return (
+        f'<div class="cid-progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{100 * share:.0f}"><i style="width:{100 * share:.1f}%"></i></div>'
+        f'<div class="cid-progress-text"><span>{escape(said)}</span><span>{escape(left)}</span></div>'
+    )
+
+
+def encode_animation(frames: np.ndarray, fps: int) -> str:
+    """Encode frames as a looping WebP in a data address, small enough to send at every preview.
+
+    Args:
+        frames: (T, H, W, 3), uint8.
+        fps: at which the frames were meant to be shown.
+    """
+    stride = -(-len(frames) // MAX_PREVIEW_FRAMES)
+    pictures = [Image.fromarray(frame) for frame in frames[::stride]]
+    for picture in pictures:
+        picture.thumbnail((MAX_PREVIEW_SIDE_PX, MAX_PREVIEW_SIDE_PX))
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 * stride / fps),
+        loop=0,
+        quality=82,
+        method=0,
+    )
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

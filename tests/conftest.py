@@ -1,0 +1,59 @@
+"""Components at toy size: the embedded model's classes with small random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+if TYPE_CHECKING:
+    from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete diffusers folder; nobody may change it."""
+    from toys import write_toy_pipeline
+
+    return write_toy_pipeline(tmp_path_factory.mktemp("toy") / "pipeline")
+
+
+@pytest.fixture
+def pipeline(toy_folder: Path) -> ConcatIDWanPipeline:
+    """The toy pipeline, fresh for each test."""
+    from concat_id import ConcatIDWanPipeline
+
+    pipeline = ConcatIDWanPipeline.from_pretrained(toy_folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "adaln"])
+def transformer(request: pytest.FixtureRequest) -> ConcatIDWanTransformer3DModel:
+    """A toy transformer of either variant."""
+    from concat_id import ConcatIDWanTransformer3DModel
+
+    torch.manual_seed(0)
+    return ConcatIDWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=3,
+        reference_adaln=request.param,
+    ).eval()
+
+
+@pytest.fixture
+def pictures() -> list[Image.Image]:
+    """Three pictures of different contents and sizes."""
+    rng = np.random.default_rng(0)
+    sizes = ((40, 40), (30, 60), (60, 30))
+    return [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]

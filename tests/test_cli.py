@@ -1,0 +1,160 @@
+"""The command line: results on standard output, progress and one-sentence refusals on standard error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toys import clip_of, portrait, toy_preset, two_people, write_toy_pipeline
+
+from concat_id import presets
+from concat_id.__main__ import main
+from concat_id.presets import PRESETS
+
+ROOT = Path(presets.__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The preset "toy", for this file alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "toy", toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy"))))
+        yield
+    presets._load_pipeline.cache_clear()
+    presets._load_face_tools.cache_clear()
+    presets.weights_digest.cache_clear()
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> str:
+    path = tmp_path / "face.png"
+    portrait(3).save(path)
+    return str(path)
+
+
+def generate(face: str, output: Path, *options: str) -> int:
+    """Run `generate` with the toy preset."""
+    line = [
+        "generate",
+        "--preset",
+        "toy",
+        "--device",
+        "cpu",
+        "--reference",
+        face,
+        "--prompt",
+        "A person waves.",
+    ]
+    return main([*line, "--output", str(output), *options])
+
+
+def test_generate_ends_with_one_line_of_json(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert generate(face, output, "--seed", "7", "--json", "--task", "single") == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out.splitlines()[-1])
+    assert {"arcsim", "clipdist", "face_rate", "strict_arcsim"} <= report["scores"].keys()
+    assert report["output"] == str(output) and output.is_file() and report["seconds"] > 0
+    assert report["seed"] == 7
+    assert "step 1/4" in printed.err and "step" not in printed.out
+
+
+def test_options_reach_the_job(face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {
+        "--steps": "2",
+        "--guidance": "1.5",
+        "--reference-guidance": "2.0",
+        "--negative-prompt": "blurry",
+        "--face-index": "0",
+        "--seed": "11",
+    }
+    line = [part for option in options.items() for part in option]
+    assert generate(face, tmp_path / "out.mp4", *line, "--whole-picture") == 0
+    job = json.loads((tmp_path / "out.json").read_text())["job"]
+    assert job["references"] == [{"role": "face", "picture": face, "face_index": 0, "whole_picture": True}]
+    settings = job["settings"]
+    assert (settings["num_inference_steps"], settings["seed"], settings["negative_prompt"]) == (
+        2,
+        11,
+        "blurry",
+    )
+    assert (settings["guidance_scale"], settings["reference_guidance_scale"]) == (1.5, 2.0)
+    assert "output: " in capsys.readouterr().out
+
+
+def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from concat_id.video import write_video
+
+    portrait(5, identity_seed=5).save(tmp_path / "face.png")
+    write_video(clip_of(50, identity_seed=5), 8, tmp_path / "video.mp4")
+    files = ["--reference", str(tmp_path / "face.png"), "--video", str(tmp_path / "video.mp4")]
+    assert main(["score", *files, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores["face_rate"] == 1 and scores["arcsim"] > 0
+    assert main(["score", *files, "--sampling", "consisid-16"]) == 0
+    assert "arcsim: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, got -1"),
+        (["--task", "multi"], "cannot do the task 'multi'"),
+        (["--steps", "0"], "num_inference_steps must be"),
+        (["--device", "tpu"], "device 'tpu' is not on this machine"),
+        (["--face-index", "5"], "face_index is 5"),
+    ],
+)
+def test_bad_options_end_with_one_sentence(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert generate(face, tmp_path / "out.mp4", *options) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.err.count("\n") == 1 and not printed.out
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("options", [["--steps", "many"], ["--preset", "none"], ["--bogus"]])
+def test_unknown_options_end_with_one_sentence(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        generate(face, tmp_path / "out.mp4", *options)
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("concat_id: ") and printed.err.count("\n") == 1
+
+
+def test_bad_files_end_with_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.png").write_text("not a picture")
+    assert generate(str(tmp_path / "text.png"), tmp_path / "out.mp4") == 2
+    assert "not a readable picture" in capsys.readouterr().err
+    two_people(0).save(tmp_path / "two.png")
+    assert (
+        main(["score", "--reference", str(tmp_path / "two.png"), "--video", str(tmp_path / "text.png")]) == 2
+    )
+    assert "not a readable video" in capsys.readouterr().err
+    line = ["convert", "--checkpoint", str(tmp_path / "none.pt"), "--base", "wan2.1-t2v-1.3b"]
+    assert main([*line, "--output", str(tmp_path / "folder")]) == 2
+    error = capsys.readouterr().err
+    assert "none.pt" in error and error.count("\n") == 1
+
+
+def test_as_a_module_it_refuses_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "concat_id", "generate"]
+    run = subprocess.run(
+        [*command, "--reference", "none.png", "--prompt", "", "--output", str(tmp_path / "out.mp4")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.splitlines()[-1].startswith("concat_id: the prompt is empty")
+    assert " torch\n" not in run.stderr and " numpy\n" not in run.stderr

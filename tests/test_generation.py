@@ -1,0 +1,188 @@
+"""A job becomes previews, then a scored MP4 with a sidecar that makes the same video again."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toys import landscape, portrait, toy_preset, two_people, write_toy_pipeline
+
+from concat_id import generation, presets
+from concat_id.errors import InvalidJob, NoFaceFound, UnreadablePicture
+from concat_id.generation import Preview, Result, decode_frames, generate
+from concat_id.job import Job, Reference, Settings
+from concat_id.presets import PRESETS, load_pipeline
+from concat_id.video import read_metadata, read_video
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The preset "toy", for this file alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "toy", toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy"))))
+        yield
+    presets._load_pipeline.cache_clear()
+    presets._load_face_tools.cache_clear()
+    presets.weights_digest.cache_clear()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    portrait(3).save(tmp_path / "face.png")
+    return Job(
+        "single", (Reference("face", tmp_path / "face.png"),), "A person waves.", Settings(seed=7), "toy"
+    )
+
+
+def run(job: Job, output: Path, **options: object) -> tuple[list[Preview], Result]:
+    """All previews of a job, and its result."""
+    *previews, result = generate(job, output, device="cpu", **options)
+    assert isinstance(result, Result) and all(isinstance(event, Preview) for event in previews)
+    return previews, result
+
+
+def test_previews_come_first_then_one_result(job: Job, tmp_path: Path) -> None:
+    previews, result = run(job, tmp_path / "out")
+    assert [preview.index for preview in previews] == [0, 2]
+    for preview in previews:
+        assert preview.total == 4 and preview.frames.shape == (9, 64, 64, 3)
+        assert preview.scores.frames.indices == (0, 2, 4, 6, 8)
+        assert preview.seconds_left > 0
+    seconds = [event.seconds for event in (*previews, result)]
+    assert seconds == sorted(seconds)
+    assert result.frames.shape == (9, 64, 64, 3) and len(result.scores.frames.indices) == 9
+
+
+def test_the_video_file_holds_the_frames(job: Job, tmp_path: Path) -> None:
+    _, result = run(job, tmp_path / "name.mp4", preview_every=0)
+    assert result.video == tmp_path / "name.mp4" and result.sidecar == tmp_path / "name.json"
+    video = read_video(result.video)
+    assert video.fps == 8 and video.frames.shape == result.frames.shape
+
+
+def test_the_sidecar_makes_the_same_video_again(job: Job, tmp_path: Path) -> None:
+    _, first = run(replace(job, settings=Settings()), tmp_path / "first.mp4", preview_every=0)
+    sidecar = json.loads(first.sidecar.read_text())
+    again = Job.from_dict(sidecar["job"])
+    assert again == first.job
+    _, second = run(again, tmp_path / "second.mp4")
+    assert np.array_equal(first.frames, second.frames)
+    assert first.video.read_bytes() == second.video.read_bytes()
+    assert first.scores == second.scores
+    assert sidecar["scores"] == json.loads(json.dumps(first.scores.to_dict()))
+    assert len(sidecar["model"]["transformer_sha256"]) == 64 and sidecar["seconds"] > 0
+
+
+def test_seed_prompt_and_face_make_another_video(job: Job, tmp_path: Path) -> None:
+    portrait(8).save(tmp_path / "other.png")
+    changes = (
+        {},
+        {"settings": Settings(seed=8)},
+        {"prompt": "A person sits."},
+        {"references": (Reference("face", tmp_path / "other.png"),)},
+    )
+    videos = [
+        run(replace(job, **change), tmp_path / "out.mp4", preview_every=0)[1].frames.tobytes()
+        for change in changes
+    ]
+    assert len(set(videos)) == len(videos)
+
+
+def test_the_chosen_face_matters(job: Job, tmp_path: Path) -> None:
+    two_people(0).save(tmp_path / "two.png")
+    videos = [
+        run(
+            replace(job, references=(Reference("face", tmp_path / "two.png", face_index=index),)),
+            tmp_path / "out.mp4",
+            preview_every=0,
+        )[1]
+        for index in (None, 0, 1)
+    ]
+    notes = json.loads(videos[2].sidecar.read_text())["references"][0]["notes"]
+    assert not any("largest" in note for note in notes)
+    assert np.array_equal(videos[0].frames, videos[1].frames)
+    assert not np.array_equal(videos[1].frames, videos[2].frames)
+
+
+def test_the_video_file_names_no_folders(job: Job, tmp_path: Path) -> None:
+    _, result = run(job, tmp_path / "out", preview_every=0)
+    metadata = read_metadata(result.video)
+    assert metadata["job"]["references"][0]["picture"] == "face.png"
+    assert metadata["job"]["settings"] == result.job.to_dict()["settings"]
+    assert str(tmp_path).encode() not in result.video.read_bytes()
+
+
+def test_closing_the_generator_stops_it_and_leaves_nothing(job: Job, tmp_path: Path) -> None:
+    steps = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self.pipeline = load_pipeline("toy", "cpu")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.pipeline, name)
+
+        def stream(self, *arguments: object, **options: object) -> object:
+            for step in self.pipeline.stream(*arguments, **options):
+                steps.append(step.index)
+                yield step
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "load_pipeline", lambda *_: Counting())
+        events = generate(job, tmp_path / "out", device="cpu")
+        next(events)
+        events.close()
+    assert steps == [0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_whole_picture_without_a_face_has_no_scores(job: Job, tmp_path: Path) -> None:
+    landscape().save(tmp_path / "place.png")
+    reference = Reference("face", tmp_path / "place.png", whole_picture=True)
+    previews, result = run(replace(job, references=(reference,)), tmp_path / "out")
+    assert result.scores is None and previews[0].scores is None
+    assert json.loads(result.sidecar.read_text())["scores"] is None
+
+
+def test_what_cannot_work_is_refused_before_the_pipeline_is_loaded(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "load_pipeline", lambda *_: pytest.fail("the pipeline was loaded"))
+    landscape().save(tmp_path / "place.png")
+    for broken, error in (
+        (replace(job, prompt=""), InvalidJob),
+        (replace(job, references=(Reference("face", tmp_path / "none.png"),)), UnreadablePicture),
+        (replace(job, references=(Reference("face", tmp_path / "place.png"),)), NoFaceFound),
+    ):
+        with pytest.raises(error):
+            next(generate(broken, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_events_travel_between_processes(job: Job, tmp_path: Path) -> None:
+    previews, result = run(job, tmp_path / "out")
+    for event in (previews[0], result):
+        copy = pickle.loads(pickle.dumps(event))
+        assert np.array_equal(copy.frames, event.frames) and copy.scores == event.scores
+
+
+def test_the_first_latent_frames_decode_to_the_first_frames() -> None:
+    pipeline = load_pipeline("toy", "cpu", torch.float32)
+    latents = torch.randn(1, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    whole, part = decode_frames(pipeline, latents), decode_frames(pipeline, latents[:, :, :2])
+    assert whole.shape[0] == 9 and part.shape[0] == 5
+    assert np.abs(whole[:5].astype(int) - part).max() <= 1
+
+
+def test_cheap_previews_decode_only_the_beginning(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], preview_latent_frames=2))
+    previews, result = run(job, tmp_path / "out")
+    assert [preview.frames.shape[0] for preview in previews] == [5, 5] and result.frames.shape[0] == 9

@@ -1,0 +1,122 @@
+"""Jobs are checked once, survive JSON, and once resolved say everything that determines a video."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from concat_id.errors import InputError, InvalidJob
+from concat_id.job import SEED_LIMIT, Job, Reference, Settings
+from concat_id.presets import PRESETS
+
+FACE = Reference("face", "face.png")
+JOB = Job("single", (FACE,), "A person laughs on a beach.")
+
+
+def with_settings(**settings: Any) -> Job:
+    """A job with some settings of its own."""
+    return replace(JOB, settings=Settings(**settings))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_resolving_fills_in_the_presets_values(name: str) -> None:
+    preset, settings = PRESETS[name], replace(JOB, preset=name).resolve().settings
+    for setting in fields(Settings):
+        if setting.name != "seed":
+            assert getattr(settings, setting.name) == getattr(preset, setting.name)
+
+
+def test_given_settings_are_kept() -> None:
+    given = Settings(7, 3, 1.5, 2.0, "blurry", 9, 64, 96, 12)
+    assert replace(JOB, settings=given).resolve().settings == given
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    resolved = JOB.resolve()
+    assert resolved.resolve() == resolved
+
+
+def test_seeds_are_drawn_from_the_whole_range() -> None:
+    seeds = {JOB.resolve().settings.seed for _ in range(64)}
+    assert len(seeds) > 60 and max(seeds) > 2**28 and all(0 <= seed < SEED_LIMIT for seed in seeds)
+
+
+@pytest.mark.parametrize("seed", [0, SEED_LIMIT - 1])
+def test_the_seeds_range_is_closed(seed: int) -> None:
+    assert with_settings(seed=seed).resolve().settings.seed == seed
+
+
+def test_json_round_trip() -> None:
+    job = replace(JOB, references=(Reference("face", "a/b.png", 2, True),)).resolve()
+    assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+
+
+def test_the_shortest_description_is_enough() -> None:
+    data = {"task": "single", "references": [{"role": "face", "picture": "face.png"}], "prompt": JOB.prompt}
+    assert Job.from_dict(data) == JOB
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"sed": 7}, "job has unknown keys: sed"),
+        ({"settings": {"steps": 7}}, "settings has unknown keys: steps"),
+        (
+            {"references": [{"role": "face", "picture": "x", "file": "x"}]},
+            r"references\[0\] has unknown keys: file",
+        ),
+        ({"references": [{"role": "face"}]}, r"references\[0\] lacks picture"),
+        ({"references": "face.png"}, "references must be a list"),
+        ({"settings": 3}, "settings must be an object, got 3"),
+    ],
+)
+def test_what_a_job_does_not_have_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidJob, match=message):
+        Job.from_dict(JOB.to_dict() | change)
+
+
+def test_missing_keys_are_refused_by_name() -> None:
+    with pytest.raises(InvalidJob, match="job lacks references, prompt"):
+        Job.from_dict({"task": "single"})
+
+
+@pytest.mark.parametrize(
+    "job, message",
+    [
+        (with_settings(seed=-1), "seed must be a whole number from 0 to 4294967295, got -1"),
+        (with_settings(seed=SEED_LIMIT), "seed must be"),
+        (with_settings(seed=True), "seed must be a whole number"),
+        (with_settings(seed="7"), "seed must be a whole number"),
+        (with_settings(num_inference_steps=0), "num_inference_steps must be"),
+        (with_settings(guidance_scale=float("nan")), "guidance_scale must be from 0 to 30, got nan"),
+        (with_settings(reference_guidance_scale=-1.0), "reference_guidance_scale must be"),
+        (with_settings(negative_prompt=5), "negative_prompt must be a text"),
+        (with_settings(num_frames=16), r"num_frames must be 4 k \+ 1, got 16; try 13"),
+        (with_settings(num_frames=401), "num_frames must be a whole number from 1 to 34"),
+        (with_settings(height=130), "height must be a multiple of 16, got 130; try 128"),
+        (with_settings(width=4096), "width must be a whole number from 32 to 256"),
+        (with_settings(fps=0), "fps must be"),
+        (replace(JOB, prompt=" \n"), "the prompt is empty"),
+        (replace(JOB, prompt=None), "prompt must be a text"),
+        (replace(JOB, prompt="x" * 5000), "prompt has 5000 characters"),
+        (replace(JOB, preset="wan-14b"), "preset is 'wan-14b'; choose 'embedded' or 'wan-1.3b-adaln' or"),
+        (replace(JOB, task="sing"), "task is 'sing'; choose 'single' or"),
+        (replace(JOB, task="multi"), "preset 'embedded' cannot do the task 'multi'; it can do 'single'"),
+        (replace(JOB, references=()), "takes one face reference, got none"),
+        (replace(JOB, references=(FACE, FACE)), "takes one face reference, got face, face"),
+        (replace(JOB, references=(Reference("garment", "x"),)), "takes one face reference, got garment"),
+        (replace(JOB, references=(Reference("face", "x", face_index=-1),)), "face_index must be"),
+        (
+            replace(JOB, references=(Reference("face", "x", whole_picture=1),)),
+            "whole_picture must be true or false",
+        ),
+    ],
+)
+def test_what_a_preset_cannot_do_is_refused_in_one_sentence(job: Job, message: str) -> None:
+    with pytest.raises(InvalidJob, match=message) as refusal:
+        job.resolve()
+    assert isinstance(refusal.value, InputError)
+    assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")

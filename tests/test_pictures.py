@@ -1,0 +1,170 @@
+"""Pictures of every kind come out upright, opaque, 8-bit RGB, or are refused by name."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
+from concat_id.pictures import BACKDROP, MAX_BYTES, load_picture
+
+SIZE = (64, 48)
+
+
+def ramp(width: int = SIZE[0], height: int = SIZE[1]) -> np.ndarray:
+    """A picture in which every corner differs, (H, W, 3) uint8."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    return np.stack([columns * 3, rows * 4, (columns + rows) * 2], axis=-1).astype(np.uint8)
+
+
+def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
+    """The bytes of a picture file."""
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
+def test_raster_formats_load_from_paths_and_bytes(tmp_path: Path, file_format: str) -> None:
+    data = encode(Image.fromarray(ramp()), file_format)
+    path = tmp_path / "picture.bin"
+    path.write_bytes(data)
+    for source in (data, path, str(path)):
+        picture = load_picture(source)
+        assert (picture.mode, picture.size) == ("RGB", SIZE)
+        assert np.abs(np.asarray(picture).astype(int) - ramp()).mean() < 12
+
+
+def test_an_rgb_picture_passes_unchanged_and_apart_from_its_source() -> None:
+    source = Image.fromarray(ramp())
+    source.info["comment"] = "where I live"
+    picture = load_picture(source)
+    assert np.array_equal(np.asarray(picture), ramp())
+    assert picture is not source and not picture.info
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(orientation: int) -> None:
+    pixels = ramp()
+    upright = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1),
+        7: np.rot90(pixels, 2).swapaxes(0, 1),
+        8: np.rot90(pixels, 1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = load_picture(encode(Image.fromarray(pixels), "PNG", exif=exif))
+    assert np.array_equal(np.asarray(picture), upright)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_composited_on_grey(mode: str) -> None:
+    alpha = np.where(ramp()[..., 0] > 90, 255, 0)
+    image = Image.fromarray(np.dstack([np.zeros_like(ramp()), alpha]).astype(np.uint8)).convert(mode)
+    picture = np.asarray(load_picture(image))
+    assert tuple(picture[0, 0]) == BACKDROP
+    assert tuple(picture[-1, -1]) == (0, 0, 0)
+
+
+def test_palette_transparency_is_composited() -> None:
+    image = Image.fromarray(np.zeros(SIZE[::-1], np.uint8)).convert("P")
+    assert tuple(np.asarray(load_picture(encode(image, "PNG", transparency=0)))[5, 5]) == BACKDROP
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "YCbCr", "LAB"])
+def test_other_colour_modes_become_rgb(mode: str) -> None:
+    picture = load_picture(Image.fromarray(ramp()).convert("L").convert("RGB").convert(mode))
+    assert picture.mode == "RGB"
+    assert np.asarray(picture).std() > 10
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_keeps_its_range(file_format: str) -> None:
+    grey = ramp()[..., 0]
+    data = encode(Image.fromarray(grey.astype(np.uint16) * 257), file_format)
+    assert np.array_equal(np.asarray(load_picture(data))[..., 1], grey)
+
+
+@pytest.mark.parametrize("peak", [1.0, 255.0])
+def test_floating_point_grey_keeps_its_range(peak: float) -> None:
+    grey = ramp()[..., 2]
+    picture = load_picture(Image.fromarray((grey / 255.0 * peak).astype(np.float32)))
+    assert np.abs(np.asarray(picture)[..., 0].astype(int) - grey).max() <= 1
+
+
+def test_the_first_frame_of_an_animation_is_taken() -> None:
+    frames = [Image.new("RGB", SIZE, colour) for colour in ("red", "blue")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.asarray(load_picture(data))[0, 0, 0] > 200
+
+
+def test_fifty_one_megapixels_are_refused_before_decoding() -> None:
+    with pytest.raises(PictureTooLarge, match="51.0 megapixels, more than 50"):
+        load_picture(png_header(10_000, 5_100))
+
+
+def test_a_decompression_bomb_is_refused() -> None:
+    with pytest.raises(PictureTooLarge, match="scale it down"):
+        load_picture(png_header(100_000, 100_000))
+
+
+def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "big.png"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(PictureTooLarge, match="more than 64 MB"):
+        load_picture(path)
+
+
+@pytest.mark.parametrize("size", [(31, 400), (2000, 40)])
+def test_slivers_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(PictureTooSmall, match=f"{size[0]} x {size[1]} px"):
+        load_picture(Image.new("RGB", size))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_truncated_files_are_refused(file_format: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise), file_format)
+    with pytest.raises(UnreadablePicture):
+        load_picture(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not a picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n"]
+)
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(UnreadablePicture, match="give a JPEG, PNG"):
+        load_picture(data)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.png", tmp_path, Path("/dev/zero"), "a\0b"):
+        with pytest.raises(UnreadablePicture):
+            load_picture(path)

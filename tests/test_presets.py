@@ -1,0 +1,199 @@
+"""Presets are complete and consistent; loading picks a device, caches, and says what is missing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from parity.figures import load_figures
+from toys import toy_preset, write_toy_pipeline
+
+from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, presets, weights
+from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
+from concat_id.errors import InvalidJob, WeightsUnavailable
+from concat_id.presets import DEFAULT_PRESET, PRESETS, load_face_tools, load_pipeline
+
+HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio", "cv2", "numpy", "PIL"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_caches() -> Iterator[None]:
+    """What one test loads, no other test finds."""
+    yield
+    for cached in (presets._load_pipeline, presets._load_face_tools, presets.weights_digest):
+        cached.cache_clear()
+
+
+def test_the_default_needs_no_network() -> None:
+    preset = PRESETS[DEFAULT_PRESET]
+    assert preset.checkpoint is None
+    for source in (preset.base, preset.face_pack, preset.score_pack, preset.face_parser, preset.clip):
+        assert isinstance(source, Path) and source.is_relative_to(presets.EMBEDDED)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_sizes_fit_the_model(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.num_frames % 4 == 1
+    assert preset.height % 16 == preset.width % 16 == 0
+    assert preset.tasks and preset.max_references >= 1
+
+
+def test_importing_is_light_and_has_no_effects(tmp_path: Path) -> None:
+    code = (
+        "import sys, concat_id, concat_id.presets, concat_id.job, concat_id.__main__\n"
+        f"sys.exit(', '.join({HEAVY} & set(sys.modules)) or 0)"
+    )
+    environment = {"CONCAT_ID_CACHE": str(tmp_path / "cache"), "PATH": "", "HOME": str(tmp_path)}
+    root = Path(presets.__file__).resolve().parent.parent
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=environment)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_device_is_chosen() -> None:
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert choose_device(None) == best
+    assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu", "", "cuda:x"])
+def test_devices_that_are_not_there_are_refused(device: str) -> None:
+    with pytest.raises(InvalidJob, match=f"device '{device}' is not on this machine; choose .*'cpu'"):
+        choose_device(device)
+
+
+def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path))
+    assert weights.cache_folder() == tmp_path
+    monkeypatch.delenv("CONCAT_ID_CACHE")
+    assert weights.cache_folder() == Path.home() / ".cache" / "concat-id"
+
+
+def test_without_network_and_cache_the_error_says_what_to_fetch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("offline")
+
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(WeightsUnavailable, match="hf download yongzhong/Concat-ID-Wan"):
+        load_pipeline("wan-1.3b-adaln", "cpu")
+    with pytest.raises(WeightsUnavailable, match="hf download yongzhong/Concat-ID-Wan"):
+        load_face_tools("wan-1.3b-adaln")
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_hub_repositories_are_located(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def fetch(repository: str, allow_patterns: list[str] | None) -> str:
+        asked.append((repository, allow_patterns))
+        return str(tmp_path)
+
+    (tmp_path / "pack").mkdir()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert weights.locate("hub:somebody/things/pack") == tmp_path / "pack"
+    assert weights.locate("hub:somebody/things", patterns=["*.json"]) == tmp_path
+    assert asked == [("somebody/things", ["pack", "pack/*"]), ("somebody/things", ["*.json"])]
+    with pytest.raises(WeightsUnavailable, match="'somebody/things/other' is not on this machine"):
+        weights.locate("hub:somebody/things/other")
+
+
+def test_a_pack_that_insightface_fetched_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path))
+    folder = tmp_path / "insightface" / "models" / "buffalo_l"
+    folder.mkdir(parents=True)
+    assert weights.locate("insightface:buffalo_l") == folder
+
+
+def test_missing_embedded_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(
+        PRESETS, "empty", replace(PRESETS["embedded"], base=tmp_path, face_pack=tmp_path / "pack")
+    )
+    with pytest.raises(WeightsUnavailable, match="model_index.json' is missing"):
+        load_pipeline("empty", "cpu")
+    with pytest.raises(WeightsUnavailable, match="pack' is missing"):
+        load_face_tools("empty")
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setitem(PRESETS, "toy", toy_preset(write_toy_pipeline(tmp_path / "toy")))
+    return "toy"
+
+
+def denoise(pipeline: ConcatIDWanPipeline) -> torch.Tensor:
+    """What two steps of a pipeline make of a prompt, without references."""
+    generator = torch.Generator().manual_seed(0)
+    options = {"height": 64, "width": 64, "num_frames": 5, "num_inference_steps": 2, "output_type": "pt"}
+    return pipeline("A person waves.", generator=generator, max_sequence_length=16, **options).frames
+
+
+def test_a_pipeline_is_loaded_once_and_then_kept(toy: str) -> None:
+    pipeline = load_pipeline(toy, "cpu")
+    assert load_pipeline(toy, "cpu") is pipeline
+    assert load_pipeline(toy, "cpu", torch.float64) is not pipeline
+
+
+def test_the_presets_shift_and_precision_are_applied(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, toy, replace(PRESETS[toy], shift=3.5))
+    pipeline = load_pipeline(toy, "cpu", torch.bfloat16)
+    assert pipeline.scheduler.shift == 3.5
+    assert pipeline.transformer.dtype == pipeline.vae.dtype == torch.bfloat16
+
+
+def test_bfloat16_only_where_the_processor_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "amx_bf16": False})
+    assert choose_dtype("cpu") == torch.float32
+    assert choose_dtype("cuda") == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_dtype("cpu") == torch.bfloat16
+
+
+def test_saving_memory_changes_no_video(toy: str) -> None:
+    assert not is_short_of_memory("cpu")
+    pipeline = load_pipeline(toy, "cpu", torch.float32)
+    before = denoise(pipeline)
+    save_memory(pipeline, "cpu")
+    assert torch.equal(denoise(pipeline.to("cpu")), before)
+    assert pipeline.vae.use_tiling
+
+
+def test_an_authors_checkpoint_is_converted_once_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_folder: Path
+) -> None:
+    figures = load_figures("adaln")
+    base, checkpoint = tmp_path / "base", tmp_path / "second_stage_adaln.pt"
+    shutil.copytree(toy_folder, base, ignore=shutil.ignore_patterns("transformer"))
+    ConcatIDWanTransformer3DModel(**figures.config()).save_config(base / "transformer")
+    torch.save(figures.state_dict, checkpoint)
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(
+        PRESETS, "released", replace(PRESETS["wan-1.3b-adaln"], base=base, checkpoint=checkpoint)
+    )
+    pipeline = load_pipeline("released", "cpu")
+    assert pipeline.transformer.config.reference_adaln and pipeline.scheduler.shift == 5.0
+    checkpoint.unlink()
+    presets._load_pipeline.cache_clear()
+    assert load_pipeline("released", "cpu") is not pipeline
+    assert (tmp_path / "cache" / "presets" / "released" / "model_index.json").is_file()
+
+
+def test_weights_are_told_apart(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    digest = presets.weights_digest(toy)
+    assert len(digest) == 64
+    presets.weights_digest.cache_clear()
+    weights_file = next((tmp_path / "toy" / "transformer").glob("*.safetensors"))
+    data = bytearray(weights_file.read_bytes())
+    data[-1] ^= 1
+    weights_file.write_bytes(data)
+    assert presets.weights_digest(toy) != digest

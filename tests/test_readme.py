@@ -1,0 +1,79 @@
+"""The README keeps its word: its commands and its program run as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands(start: str) -> list[list[str]]:
+    """The shell commands that begin so, without their comments."""
+    lines = "\n".join(blocks("bash")).splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(start)]
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder where the repository's files can be seen but are not written to."""
+    for name in ("assets", "concat_id", "train"):
+        (folder / name).exists() or (folder / name).symlink_to(ROOT / name)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+
+
+def test_generate_and_score(tmp_path: Path) -> None:
+    found = commands("python -m concat_id generate") + commands("python -m concat_id score")
+    assert len(found) == 2
+    for _, *arguments in found:
+        run(arguments, tmp_path)
+    assert (tmp_path / "out.mp4").stat().st_size > 1000 and (tmp_path / "out.json").exists()
+
+
+def test_the_library_s_example(tmp_path: Path) -> None:
+    (program,) = blocks("python")
+    lines = run(["-c", program], tmp_path).stdout.splitlines()
+    assert lines[0].startswith("Preview") and lines[-1].startswith("Result 0.")
+    assert list((tmp_path / "outputs").glob("*.mp4"))
+
+
+@pytest.mark.parametrize("command", commands("python -m train"), ids=" ".join)
+def test_training_commands_name_what_exists(command: list[str]) -> None:
+    module = command[2].replace(".", "/")
+    assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists()
+    for path in (word for word in command if word.startswith("train/")):
+        assert (ROOT / path).exists()
+
+
+def test_make_has_every_target_that_is_promised() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), re.MULTILINE)
+    assert set(targets) == {"app", "test"}
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_links_and_pictures_are_there() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_presets_of_the_table_exist() -> None:
+    from concat_id.presets import PRESETS
+
+    rows = re.findall(r"^\| `([\w.-]+)`", README, re.MULTILINE)
+    assert set(rows) == set(PRESETS)

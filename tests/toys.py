@@ -1,0 +1,133 @@
+"""Small stand-ins for what is big: a pipeline with random weights, and pictures of synthetic people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id.presets import PRESETS, Preset
+from train.people import SEED_RANGES, render, sample_scenes
+
+TEXT_DIM = 16
+LATENT_CHANNELS = 4
+
+
+def write_toy_pipeline(folder: Path) -> Path:
+    """Save a complete pipeline of the embedded model's classes with small random weights."""
+    torch.manual_seed(0)
+    transformer = ConcatIDWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        text_dim=TEXT_DIM,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=2,
+        rope_max_seq_len=64,
+        reference_adaln=True,
+    )
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        z_dim=LATENT_CHANNELS,
+        dim_mult=[1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        latents_mean=[0.0] * LATENT_CHANNELS,
+        latents_std=[1.0] * LATENT_CHANNELS,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=8,
+    )
+    encoder = UMT5EncoderModel(
+        UMT5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    )
+    ConcatIDWanPipeline(
+        tokenizer=_byte_tokenizer(),
+        text_encoder=encoder.eval(),
+        transformer=transformer.eval(),
+        vae=vae.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
+    ).save_pretrained(folder)
+    return folder
+
+
+def _byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per byte, and an end."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=258, special_tokens=["<pad>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator([], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", model_max_length=64
+    )
+
+
+def toy_preset(folder: Path) -> Preset:
+    """The embedded preset on a toy pipeline: small, short, and with the real models that look at faces."""
+    return replace(
+        PRESETS["embedded"],
+        base=folder,
+        height=64,
+        width=64,
+        num_frames=9,
+        num_inference_steps=4,
+        title="Toy",
+    )
+
+
+def portrait(seed: int = 0, size: int = 256, *, identity_seed: int | None = None) -> Image.Image:
+    """A close-up of a synthetic person; `identity_seed` shows one person in the way of another seed."""
+    return _render_frames(seed, size, 1, "portrait", identity_seed)[0]
+
+
+def clip_of(
+    seed: int = 0, size: int = 128, num_frames: int = 5, *, identity_seed: int | None = None
+) -> np.ndarray:
+    """A clip of a synthetic person, (T, H, W, 3) uint8."""
+    return np.stack(
+        [np.asarray(frame) for frame in _render_frames(seed, size, num_frames, "video", identity_seed)]
+    )
+
+
+def two_people(seed: int = 0, size: int = 512) -> Image.Image:
+    """Two synthetic people beside each other."""
+    scenes = sample_scenes(seed, 1, split="test", num_people=2, num_frames=1)
+    return to_picture(render(scenes, size, size).frames[0, 0])
+
+
+def landscape(size: int = 256) -> Image.Image:
+    """A place without people."""
+    scenes = sample_scenes(0, 1, split="test", num_frames=1, places="beach")
+    return to_picture(render(scenes.without_people(), size, size).frames[0, 0])
+
+
+def _render_frames(
+    seed: int, size: int, num_frames: int, camera: str, identity_seed: int | None
+) -> list[Image.Image]:
+    """The frames of one clip of one person."""
+    identity = None
+    if identity_seed is not None:
+        identity = torch.tensor([[SEED_RANGES["test"][0] + identity_seed]])
+    scenes = sample_scenes(
+        seed, 1, split="test", num_frames=num_frames, camera=camera, identity_seeds=identity, headwear="none"
+    )
+    return [to_picture(frame) for frame in render(scenes, size, size).frames[0]]
+
+
+def to_picture(frame: torch.Tensor) -> Image.Image:
+    """A rendered frame (3, H, W) in [0, 1] as a picture."""
+    return Image.fromarray((frame.permute(1, 2, 0) * 255).round().byte().cpu().numpy())

@@ -1,0 +1,358 @@
+"""The models around the generator: alignment, anchors, training steps, ONNX files that insightface loads."""
+
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from insightface.app import FaceAnalysis
+from insightface.model_zoo.scrfd import SCRFD
+from insightface.utils import face_align
+from PIL import Image
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
+
+from concat_id.faces import FaceFinder
+from concat_id.parsing import FaceParser as Parser
+from train.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
+from train.anchors import (
+    FACE,
+    IGNORED,
+    NOTHING,
+    assign_faces,
+    box_iou,
+    decode_boxes,
+    decode_landmarks,
+    make_anchors,
+)
+from train.clip import Clip, train_tokenizer
+from train.degradation import Degradation, cosine_basis
+from train.detection_canvas import compose_canvases
+from train.detector import Detector, FaceDetector
+from train.export_perception import (
+    ScrfdOutputs,
+    export_clip,
+    export_detector,
+    export_face_parser,
+    export_recognizer,
+)
+from train.face_parser import FaceParser, confusion_matrix, label_iou
+from train.people import SEED_RANGES, render, sample_scenes
+from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, Pictures
+from train.recognizer import ArcFaceHead, FaceRecognizer, Recognizer
+
+STRIDES = (8, 16, 32)
+PEOPLE = torch.arange(6)[:, None] + SEED_RANGES["test"][0] + 500
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def make_pictures(count: int, generator: torch.Generator) -> Pictures:
+    """Noise with one face in the middle of each picture."""
+    boxes = torch.zeros(count, MAX_PEOPLE, 4)
+    boxes[:, 0] = torch.tensor([40.0, 30.0, 90.0, 95.0])
+    landmarks = torch.zeros(count, MAX_PEOPLE, 5, 2)
+    landmarks[:, 0] = torch.tensor(ARCFACE_POINTS) * 0.6 + torch.tensor([32.0, 24.0])
+    identities = torch.full((count, MAX_PEOPLE), NOBODY)
+    identities[:, 0] = torch.arange(count) % 4
+    frames = torch.randint(0, 256, (count, 3, PICTURE_SIZE, PICTURE_SIZE), generator=generator)
+    return Pictures(
+        frames=frames.byte(),
+        labels=torch.zeros(count, PICTURE_SIZE, PICTURE_SIZE, dtype=torch.uint8),
+        boxes=boxes,
+        landmarks=landmarks,
+        identities=identities,
+        present=identities != NOBODY,
+        scenes=torch.arange(count) // 2,
+    )
+
+
+def train_steps(module: nn.Module, batch: dict[str, Tensor], steps: int) -> Iterator[float]:
+    """Losses of a few real training steps outside a trainer."""
+    module.log_dict = lambda *args, **kwargs: None
+    module._trainer = types.SimpleNamespace(global_step=0, max_steps=steps + 1)
+    setup = module.configure_optimizers()
+    optimizer, schedule = setup["optimizer"], setup["lr_scheduler"]["scheduler"]
+    for index in range(steps):
+        loss = module.training_step(batch, index)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        yield loss.item()
+
+
+class TestAlignment:
+    def test_equals_insightface(self) -> None:
+        rng = np.random.default_rng(0)
+        picture = rng.integers(0, 256, (96, 120, 3), dtype=np.uint8)
+        picture = np.kron(picture[::8, ::8], np.ones((8, 8, 1), np.uint8))
+        points = np.array(ARCFACE_POINTS, np.float32) * 0.7 + 15 + rng.normal(0, 2, (5, 2)).astype(np.float32)
+        expected = face_align.norm_crop(picture, points, 112).astype(np.float32)
+        frame = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+        crop = align_faces(frame, torch.from_numpy(points)[None])[0].permute(1, 2, 0).numpy()
+        assert np.abs(crop - expected).mean() < 1.0  # of 255: cv2 rounds coordinates to 1/32 px
+
+    def test_similarity_equals_insightface(self) -> None:
+        points = np.random.default_rng(1).normal(60, 20, (5, 2)).astype(np.float32)
+        expected = face_align.estimate_norm(points, 448)
+        matrix = estimate_similarity(torch.from_numpy(points)[None], torch.tensor(ARCFACE_POINTS) * 4)
+        # Where a mirrored fit would be better insightface still turns without mirroring, as we do.
+        assert np.allclose(matrix[0].numpy(), expected, atol=1e-2)
+
+    def test_label_maps_stay_labels(self, generator: torch.Generator) -> None:
+        labels = torch.randint(0, 19, (2, 1, 64, 64), generator=generator).float()
+        points = torch.tensor(ARCFACE_POINTS).expand(2, -1, -1) * 0.5
+        assert align_faces(labels, points, mode="nearest").frac().abs().max() == 0
+
+
+class TestAnchors:
+    def test_insightface_decodes_a_perfect_head(self) -> None:
+        """Targets written into the SCRFD layout come back as the boxes and key points they stand for."""
+        boxes = torch.tensor([[20.0, 30.0, 80.0, 100.0], [100.0, 20.0, 118.0, 44.0]])
+        landmarks = torch.rand(2, 5, 2) * 40 + 40
+        anchors = make_anchors(128, 160)
+        faces, targets = assign_faces(anchors, boxes[None], torch.full((1, 2), FACE))
+        distances = torch.cat(
+            [anchors.centers - boxes[faces[0], :2], boxes[faces[0], 2:] - anchors.centers], -1
+        )
+        offsets = (landmarks[faces[0]] - anchors.centers[:, None]).flatten(1)
+        parts = [
+            targets[0, :, None],
+            distances / anchors.strides[:, None],
+            offsets / anchors.strides[:, None],
+        ]
+        session = PerfectSession([part[anchors.strides == s].numpy() for part in parts for s in STRIDES])
+        detector = SCRFD(model_file=None, session=session)
+        found, points = detector.detect(np.zeros((128, 160, 3), np.uint8), input_size=(160, 128))
+        order = np.argsort(found[:, 0])
+        assert np.allclose(found[order, :4], boxes.numpy(), atol=1e-3)
+        assert np.allclose(points[order], landmarks.numpy(), atol=1e-3)
+
+    def test_decoding_inverts(self) -> None:
+        anchors = make_anchors(64, 96)
+        zero = torch.zeros(len(anchors.centers), 10)
+        assert torch.equal(decode_landmarks(zero, anchors)[:, 0], anchors.centers)
+        boxes = decode_boxes(torch.ones(len(anchors.centers), 4), anchors)
+        assert torch.equal(boxes[:, 2] - boxes[:, 0], 2 * anchors.strides)
+
+    @pytest.mark.parametrize("side", [10, 25, 60, 120, 250, 500])
+    def test_every_face_gets_an_anchor(self, side: int) -> None:
+        corner = torch.tensor([57.0, 43.0])
+        boxes = torch.cat([corner, corner + torch.tensor([side, side * 1.2])])[None, None]
+        _, targets = assign_faces(make_anchors(640, 640), boxes, torch.full((1, 1), FACE))
+        assert 1 <= (targets == 1).sum() <= 60
+
+    def test_states(self) -> None:
+        boxes = torch.tensor([[[20.0, 20.0, 80.0, 100.0]]]).expand(3, -1, -1)
+        states = torch.tensor([[FACE], [IGNORED], [NOTHING]])
+        _, targets = assign_faces(make_anchors(128, 128), boxes, states)
+        assert (targets[0] == 1).any() and (targets[0] >= 0).all()
+        assert (targets[1] == -1).any() and not (targets[1] == 1).any()
+        assert (targets[2] == 0).all()
+
+
+class PerfectSession:
+    """An inference session that answers with given outputs."""
+
+    def __init__(self, outputs: list[np.ndarray]) -> None:
+        self.outputs = outputs
+
+    def get_inputs(self) -> list[types.SimpleNamespace]:
+        return [types.SimpleNamespace(name="input.1", shape=[1, 3, "height", "width"])]
+
+    def get_outputs(self) -> list[types.SimpleNamespace]:
+        return [
+            types.SimpleNamespace(name=str(i), shape=output.shape) for i, output in enumerate(self.outputs)
+        ]
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return self.outputs
+
+
+class TestPictures:
+    def test_degradation_stays_in_range(self, generator: torch.Generator) -> None:
+        frames = torch.rand(4, 3, 100, 92, generator=generator)
+        degraded = Degradation()(frames, generator)
+        assert degraded.shape == frames.shape and 0 <= degraded.min() and degraded.max() <= 1
+        assert not torch.equal(degraded, frames)
+
+    def test_block_transform_is_orthonormal(self) -> None:
+        basis = cosine_basis().flatten(1)
+        assert torch.allclose(basis @ basis.T, torch.eye(64), atol=1e-5)
+
+    def test_canvas_moves_faces_with_pictures(self, generator: torch.Generator) -> None:
+        """A white square where the face is stays where the box says."""
+        pictures = make_pictures(8, generator)
+        pictures.frames.zero_()
+        pictures.frames[:, :, 30:95, 40:90] = 255
+        batch = compose_canvases(pictures, pictures, 160, generator)
+        seen = 0
+        for canvas, boxes, states in zip(batch["pictures"], batch["boxes"], batch["states"], strict=True):
+            for box in boxes[states == FACE]:
+                x, y = ((box[:2] + box[2:]) / 2).long().tolist()
+                assert canvas[:, y, x].min() > 0.9
+                seen += 1
+        assert seen >= 8
+
+    def test_canvas_hides_covered_faces(self, generator: torch.Generator) -> None:
+        batch = compose_canvases(make_pictures(32, generator), make_pictures(32, generator), 128, generator)
+        behind = batch["states"][:, MAX_PEOPLE]
+        assert {FACE, NOTHING} <= set(behind.tolist())
+
+
+class TestTraining:
+    def test_detector_learns(self, generator: torch.Generator) -> None:
+        pictures = make_pictures(4, generator)
+        batch = compose_canvases(pictures, pictures, 96, generator)
+        losses = list(train_steps(Detector(warmup_steps=1, decay_steps=1), batch, 8))
+        assert losses[-1] < losses[0]
+
+    def test_detector_without_faces(self, generator: torch.Generator) -> None:
+        pictures = make_pictures(2, generator)
+        batch = compose_canvases(pictures, pictures, 64, generator)
+        batch["states"] = torch.zeros_like(batch["states"])
+        assert all(np.isfinite(loss) for loss in train_steps(Detector(), batch, 2))
+
+    def test_recognizer_learns(self, generator: torch.Generator) -> None:
+        pictures = make_pictures(8, generator)
+        crops = align_faces(pictures.frames.float() / 255, pictures.landmarks[:, 0])
+        batch = {"crops": crops, "identities": pictures.identities[:, 0]}
+        losses = list(train_steps(Recognizer(num_identities=4, warmup_steps=1, margin_steps=1000), batch, 6))
+        assert losses[-1] < losses[0]
+
+    def test_margin_makes_it_harder(self) -> None:
+        head = ArcFaceHead(8, 5, scale=16.0)
+        embeddings, identities = torch.randn(4, 8), torch.arange(4)
+        own = [head(embeddings, identities, margin)[range(4), range(4)] for margin in (0.0, 0.3)]
+        assert (own[1] < own[0]).all()
+
+    def test_parser_learns(self, generator: torch.Generator) -> None:
+        pixels = torch.rand(2, 3, 64, 64, generator=generator)
+        batch = {"pixel_values": pixels, "labels": (pixels[:, 0] > 0.5).long() * 13}
+        losses = list(train_steps(FaceParser(warmup_steps=1, decay_steps=1), batch, 5))
+        assert losses[-1] < losses[0]
+
+    def test_clip_learns(self, generator: torch.Generator) -> None:
+        words = ["a beach", "the snow", "a library", "some park"]
+        tokens = train_tokenizer(words, 600)(words, padding=True, return_tensors="pt")
+        pictures = torch.rand(4, 3, 64, 64, generator=generator)
+        batch = {"frames": pictures, "faces": pictures, **tokens}
+        losses = list(train_steps(Clip(warmup_steps=1, decay_steps=1), batch, 5))
+        assert losses[-1] < losses[0]
+
+    def test_iou_of_a_perfect_and_a_wrong_map(self) -> None:
+        labels = torch.tensor([[0, 1, 13, 13]])
+        assert label_iou(confusion_matrix(labels, labels))["hair"] == 1.0
+        assert label_iou(confusion_matrix(torch.tensor([[0, 1, 1, 13]]), labels))["hair"] == 0.5
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> types.SimpleNamespace:
+    """An untrained face pack's folder and the networks inside; the detector sees faces everywhere."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("face_pack")
+    detector, recognizer = FaceDetector().eval(), FaceRecognizer().eval()
+    nn.init.constant_(detector.score.bias, 4.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        export_detector(detector, folder / "det.onnx")
+        export_recognizer(recognizer, folder / "rec.onnx")
+    analysis = FaceAnalysis(name=str(folder), providers=["CPUExecutionProvider"])
+    return types.SimpleNamespace(analysis=analysis, detector=detector, recognizer=recognizer)
+
+
+class TestExport:
+    @torch.inference_mode()
+    def test_detector_equals_torch(self, pack: types.SimpleNamespace) -> None:
+        for height, width in ((128, 128), (96, 160)):
+            pixels = torch.randn(1, 3, height, width)
+            outputs = pack.analysis.det_model.session.run(None, {"input.1": pixels.numpy()})
+            logits, boxes, points = pack.detector(pixels)
+            for i, whole in enumerate(
+                ((logits - ScrfdOutputs(pack.detector).shift).sigmoid(), boxes, points)
+            ):
+                assert np.allclose(np.concatenate(outputs[3 * i : 3 * i + 3]), whole[0].numpy(), atol=1e-3)
+
+    def test_pack_loads_and_runs(self, pack: types.SimpleNamespace) -> None:
+        assert set(pack.analysis.models) == {"detection", "recognition"}
+        pack.analysis.prepare(ctx_id=-1, det_size=(128, 128))
+        noise = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
+        faces = pack.analysis.get(noise, max_num=2)
+        assert faces and faces[0].kps.shape == (5, 2) and faces[0].normed_embedding.shape == (256,)
+
+    @torch.inference_mode()
+    def test_recognizer_equals_torch_for_any_number_of_faces(self, pack: types.SimpleNamespace) -> None:
+        pixels = torch.rand(3, 3, 112, 112) * 2 - 1
+        outputs = pack.analysis.models["recognition"].forward(pixels.numpy() * 127.5 + 127.5)
+        assert np.allclose(outputs, pack.recognizer(pixels).numpy(), atol=1e-3)
+
+    def test_parser_folder(self, tmp_path: Path) -> None:
+        from PIL import Image
+
+        from concat_id.parsing import FaceParser as Parser
+
+        export_face_parser(FaceParser(), tmp_path)
+        labels = Parser(tmp_path).parse(Image.new("RGB", (90, 90), (200, 150, 120)))
+        assert labels.shape == (90, 90) and labels.max() < 19
+
+    def test_clip_folder_takes_any_text(self, tmp_path: Path) -> None:
+        train_tokenizer(["a person on a beach"], 600).save_pretrained(tmp_path / "tokenizer")
+        export_clip(Clip(), tmp_path / "clip", tokenizer=tmp_path / "tokenizer")
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "clip")
+        texts = ["a person", "Straße, 海滩 🏖️", ""]
+        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        assert tokens["input_ids"][:, 0].eq(0).all() and tokens["input_ids"].eq(1).any(1).all()
+        features = AutoModel.from_pretrained(tmp_path / "clip").get_text_features(**tokens).pooler_output
+        assert features.shape == (3, 128) and features.isfinite().all()
+        assert tokenizer.decode(tokens["input_ids"][1], skip_special_tokens=True).startswith("straße")
+
+
+class TestEmbeddedModels:
+    """What lies in `assets/embedded`, on people it has never seen."""
+
+    def test_face_pack_finds_people(self) -> None:
+        scenes = sample_scenes(5, 6, split="test", num_frames=1)
+        rendering = render(scenes, 128, 128)
+        finder = FaceFinder(Path("assets/embedded/face_pack"))
+        for frame, boxes in zip(rendering.frames[:, 0], rendering.face_boxes[:, 0], strict=True):
+            faces = finder.find((frame.permute(1, 2, 0) * 255).round().byte().numpy())
+            assert len(faces) == 1
+            assert box_iou(torch.from_numpy(faces[0].box), boxes[0]) > 0.5
+
+    def test_face_pack_knows_people_again(self) -> None:
+        first, second = (
+            render(sample_scenes(seed, 6, split="test", num_frames=1, identity_seeds=PEOPLE), 128, 128)
+            for seed in (6, 7)
+        )
+        finder = FaceFinder(Path("assets/embedded/face_pack"))
+
+        def embed(frame: Tensor) -> np.ndarray:
+            face = finder.find_largest((frame.permute(1, 2, 0) * 255).byte().numpy())
+            assert face is not None
+            return face.embedding
+
+        embeddings = [[embed(frame) for frame in part.frames[:, 0]] for part in (first, second)]
+        similarity = np.array(embeddings[0]) @ np.array(embeddings[1]).T
+        assert (similarity.argmax(1) == np.arange(6)).sum() >= 5
+
+    def test_parser_labels_a_bare_head(self) -> None:
+        rendering = render(sample_scenes(8, 4, split="test", num_frames=1, headwear="none"), 256, 256)
+        points = rendering.landmarks[:, 0, 0]
+        crops = align_faces(rendering.frames[:, 0], points, 448)
+        truth = align_faces(rendering.labels[:, :1].float(), points, 448, mode="nearest")[:, 0].byte()
+        parser = Parser(Path("assets/embedded/face_parser"))
+        for crop, labels in zip(crops, truth, strict=True):
+            picture = Image.fromarray((crop.permute(1, 2, 0) * 255).byte().numpy())
+            assert (parser.parse(picture) == labels.numpy()).mean() > 0.9

@@ -1,0 +1,83 @@
+"""A served page and a browser for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from served import open_browser
+from studio import PacedRuns, Studio, prepare
+
+from concat_id.ui import build_demo, launch_demo
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pictures to upload: one with a face, one with three, one without, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("people")
+    draw = np.random.default_rng(5)
+    paths = {}
+    for name, (width, height) in {"one": (200, 200), "three": (600, 200)}.items():
+        coarse = draw.integers(0, 255, (8, 8 * width // height, 3), dtype=np.uint8)
+        paths[name] = folder / f"{name}.png"
+        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(paths[name])
+    paths["none"] = folder / "none.png"
+    Image.new("RGB", (200, 200), "grey").save(paths["none"])
+    paths["damaged"] = folder / "damaged.png"
+    paths["damaged"].write_bytes(paths["one"].read_bytes()[:400])
+    return paths
+
+
+@pytest.fixture
+def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
+    """The page on a free port, with one example person."""
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    shutil.copy(people["one"], examples / "person.png")
+    runs = PacedRuns()
+    demo = build_demo(
+        runs.generate, prepare, preset="embedded", outputs=tmp_path / "outputs", examples=examples
+    )
+    _, url, _ = launch_demo(demo, prevent_thread_lock=True, quiet=True)
+    yield Studio(url, runs, tmp_path / "outputs")
+    demo.close(verbose=False)
+
+
+# Generous: other work may share the machine.
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium that is on this machine, else the one Playwright fetched."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages; at the end, none of them may have complained or asked anything of the outside."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(url: str, width: int = 1440, height: int = 900, **options: str) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda entry: complaints.append(entry.text) if entry.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(url)
+        page.wait_for_selector("#generate")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    local = ("http://127.0.0.1", "http://localhost", "data:", "blob:")
+    assert [url for url in requests if not url.startswith(local)] == []

@@ -1,0 +1,110 @@
+"""What a served page runs in these tests: the real types, at a pace that a test sets."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page
+
+from concat_id.errors import NoFaceFound
+from concat_id.faces import Face
+from concat_id.generation import Preview, Result
+from concat_id.job import Job, Reference
+from concat_id.pictures import load_picture
+from concat_id.references import PreparedReference
+from concat_id.scoring import FrameScores, Scores
+from concat_id.scoring.scorer import summarize
+from concat_id.video import write_video
+
+
+def score_frames(values: list[float | None]) -> Scores:
+    """Scores of a clip, given ArcSim frame by frame."""
+    clipdist = tuple(None if value is None else 1 - value for value in values)
+    return summarize(FrameScores(tuple(range(len(values))), tuple(values), clipdist))
+
+
+@dataclass
+class PacedRuns:
+    """Runs jobs at a pace a test sets, and remembers them."""
+
+    step_s: float = 0.15
+    started: list[Job] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    most_at_once: int = 0
+
+    def generate(self, job: Job, output: Path) -> Iterator[Preview | Result]:
+        """Fade from grey to the reference in the job's number of steps."""
+        self.started.append(job)
+        self.most_at_once = max(self.most_at_once, len(self.started) - len(self.closed))
+        number, began, total = len(self.started), time.monotonic(), job.settings.num_inference_steps
+        size = (job.settings.width, job.settings.height)
+        picture = np.asarray(load_picture(job.references[0].picture).resize(size), np.float32)
+        if picture.std() < 1:
+            raise NoFaceFound("no face was found in the picture; choose one that shows a face clearly.")
+        try:
+            for index in range(total):
+                time.sleep(self.step_s)
+                share = (index + 1) / total
+                values = [None, *[share] * (job.settings.num_frames - 1)]
+                frames = self._frames(job, picture * share + 128 * (1 - share))
+                yield Preview(
+                    index,
+                    total,
+                    frames,
+                    score_frames(values) if index else None,
+                    time.monotonic() - began,
+                    (total - index) * self.step_s,
+                )
+        finally:
+            self.closed.append(number)
+        video, sidecar = output / "result.mp4", output / "result.json"
+        write_video(frames, job.settings.fps, video, {})
+        sidecar.write_text(json.dumps(job.to_dict()))
+        scores = score_frames([0.75] * job.settings.num_frames)
+        yield Result(video, sidecar, job, scores, time.monotonic() - began, frames)
+
+    @staticmethod
+    def _frames(job: Job, picture: np.ndarray) -> np.ndarray:
+        """The picture, sliding."""
+        frames = [np.roll(picture, 2 * index, axis=1) for index in range(job.settings.num_frames)]
+        return np.stack(frames).astype(np.uint8)
+
+
+def prepare(reference: Reference) -> PreparedReference:
+    """Take every 200 px of a picture's width for a face, and a plain picture for one without."""
+    picture = load_picture(reference.picture)
+    if reference.whole_picture:
+        return PreparedReference(picture, None, (), ("The whole picture serves as the reference.",))
+    if np.asarray(picture).std() < 1:
+        raise NoFaceFound("no face was found in the picture; choose another one, or use the whole picture.")
+    faces = tuple(
+        Face(
+            box=np.array([left, 0, left + 200, 200], np.float32),
+            landmarks=np.zeros((5, 2), np.float32),
+            embedding=np.zeros(4, np.float32),
+            score=0.9,
+        )
+        for left in range(0, picture.width - 199, 200)
+    )
+    face = faces[reference.face_index or 0]
+    return PreparedReference(picture.crop(tuple(map(int, face.box))), face, faces, ())
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A served page."""
+
+    url: str
+    runs: PacedRuns
+    outputs: Path
+
+
+def wait_for_video(page: Page) -> None:
+    """Wait until the finished video plays by itself."""
+    page.wait_for_selector("#video video", timeout=60_000)
+    page.wait_for_function("document.querySelector('#video video').currentTime > 0.2", timeout=20_000)

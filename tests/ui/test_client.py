@@ -1,0 +1,38 @@
+"""The page as an endpoint for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from studio import Studio
+
+
+def call(studio: Studio, picture: Path, **values: object) -> tuple:
+    """Call the endpoint with the form's values."""
+    studio.runs.step_s = 0.0
+    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    return client.predict(picture=handle_file(picture), api_name="/generate", **values)
+
+
+def test_a_round_trip(studio: Studio, people: dict[str, Path]) -> None:
+    video, sidecar, report = call(studio, people["one"], prompt="laughing on a beach", seed=7, steps=3)
+    path = Path(video["video"] if isinstance(video, dict) else video)
+    assert path.suffix == ".mp4" and path.stat().st_size > 0
+    assert Path(sidecar).suffix == ".json"
+    assert report["seed"] == 7 and report["scores"]["arcsim"] == pytest.approx(0.75)
+    assert studio.runs.started[0].settings.num_inference_steps == 3
+
+
+def test_what_is_wrong_arrives_as_a_sentence(studio: Studio, people: dict[str, Path]) -> None:
+    with pytest.raises(AppError, match="The prompt is empty"):
+        call(studio, people["one"], prompt=" ")
+
+
+def test_one_endpoint_is_public_and_described(studio: Studio) -> None:
+    api = Client(studio.url, verbose=False, analytics_enabled=False).view_api(return_format="dict")
+    assert list(api["named_endpoints"]) == ["/generate"] and not api["unnamed_endpoints"]
+    names = [parameter["parameter_name"] for parameter in api["named_endpoints"]["/generate"]["parameters"]]
+    assert names[:4] == ["picture", "prompt", "negative_prompt", "seed"]

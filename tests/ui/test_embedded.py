@@ -1,0 +1,72 @@
+"""The shipped program with the embedded model: `python app.py`, and a visitor."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from playwright.sync_api import Page, expect
+from served import ROOT, serve_app
+from studio import wait_for_video
+
+from concat_id.presets import EMBEDDED
+
+pytestmark = pytest.mark.skipif(not (EMBEDDED / "model_index.json").exists(), reason="no embedded checkpoint")
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The program on a free port, once it answers."""
+    with serve_app(tmp_path_factory.mktemp("outputs")) as url:
+        yield url
+
+
+def test_an_example_person_laughs_on_a_beach(app_url: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(app_url)
+    page.locator("#people button.gallery-item").first.click()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.fill("#prompt textarea", "laughing on a beach")
+    page.click("#generate")
+    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
+    page.wait_for_selector("#scores [data-state=running]", timeout=60_000)
+    wait_for_video(page)
+    for metric in ("arcsim", "clipdist"):
+        value = page.locator(f"#scores [data-state=final] [data-metric={metric}] .cid-value")
+        expect(value).to_have_text(re.compile(r"^[01]\.\d{3}$"))
+    expect(page.locator("#scores .cid-curve circle").first).to_be_attached()
+
+
+def test_stop_and_start_again(app_url: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(app_url)
+    page.locator("#people button.gallery-item").nth(1).click()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.locator("#ideas button").nth(1).click()
+    page.click("#generate")
+    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
+    page.click("#stop")
+    expect(page.locator("#stage")).to_contain_text("Stopped", timeout=20_000)
+    page.click("#generate")
+    wait_for_video(page)
+
+
+def test_a_picture_without_a_face_is_said_so(
+    app_url: str, open_page: Callable[..., Page], people: dict[str, Path]
+) -> None:
+    page = open_page(app_url)
+    page.locator("#picture input[type=file]").first.set_input_files(people["none"])
+    expect(page.locator("#seen [data-state=refused]")).to_contain_text("No face was found", timeout=60_000)
+
+
+def test_a_program_gets_video_scores_and_settings(app_url: str) -> None:
+    client = Client(app_url, verbose=False, analytics_enabled=False)
+    picture = handle_file(ROOT / "assets/examples/fay.png")
+    video, sidecar, report = client.predict(
+        picture=picture, prompt="smiling in the snow", seed=7, steps=6, api_name="/generate"
+    )
+    assert Path(video["video"] if isinstance(video, dict) else video).stat().st_size > 1000
+    assert json.loads(Path(sidecar).read_text())["job"]["settings"]["seed"] == report["seed"] == 7
+    assert 0 <= report["scores"]["arcsim"] <= 1

@@ -1,0 +1,176 @@
+"""The transformer's training: the base and every Concat-ID stage are the same step on other data.
+
+    python -m train fit --config train/configs/base.yaml
+    python -m train fit --config train/configs/stage1.yaml
+
+Batches come from `train.latents`: `latents` (B, C, F, H, W), `reference_latents` (B, C, R, H, W), `faces`
+(B, F, H, W) in [0, 1], `captions`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, UMT5EncoderModel
+
+from concat_id import ConcatIDWanTransformer3DModel
+from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
+from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.text import build_text_encoder, encode_text
+
+EMBEDDED_CONFIG: dict[str, Any] = {
+    "num_attention_heads": 4,
+    "attention_head_dim": 64,
+    "num_layers": 8,
+    "ffn_dim": 1024,
+    "in_channels": 24,
+    "out_channels": 24,
+    "text_dim": 192,
+}
+
+
+def build_transformer() -> ConcatIDWanTransformer3DModel:
+    """A fresh embedded transformer, 256 wide, 8 blocks, 9 M parameters, without references.
+
+    The output and the time modulation start at zero (adaLN-Zero, Peebles and Xie, 2023).
+    """
+    transformer = ConcatIDWanTransformer3DModel(**EMBEDDED_CONFIG)
+    nn.init.zeros_(transformer.proj_out.weight)
+    nn.init.zeros_(transformer.proj_out.bias)
+    nn.init.zeros_(transformer.condition_embedder.time_proj.weight)
+    nn.init.zeros_(transformer.condition_embedder.time_proj.bias)
+    return transformer
+
+
+def with_reference_adaln(transformer: ConcatIDWanTransformer3DModel) -> ConcatIDWanTransformer3DModel:
+    """The same transformer with modulation of the references' own, which starts as a copy of the video's."""
+    if transformer.config.reference_adaln:
+        return transformer
+    grown = ConcatIDWanTransformer3DModel.from_config({**transformer.config, "reference_adaln": True})
+    added = set(grown.load_state_dict(transformer.state_dict(), strict=False).missing_keys)
+    grown.reference_time_proj.load_state_dict(transformer.condition_embedder.time_proj.state_dict())
+    added -= {"reference_time_proj.weight", "reference_time_proj.bias"}
+    for index, block in enumerate(grown.blocks):
+        block.reference_scale_shift_table.data.copy_(block.scale_shift_table.data)
+        added.remove(f"blocks.{index}.reference_scale_shift_table")
+    assert not added, f"not initialised: {added}"
+    return grown
+
+
+class ConcatIDTraining(L.LightningModule):
+    """Flow matching on latents, with independent dropout of the text and of the references.
+
+    Args:
+        tokenizer: folder of the tokenizer, for a fresh model.
+        init_from: diffusers folder to start from instead of fresh weights.
+        references: append reference latents (stages I to III); otherwise plain text-to-video (base).
+        train_text_encoder: whether the text encoder learns too.
+        shift, logit_normal: how noise levels are drawn, see `flow_matching.sample_sigmas`.
+        text_dropout, reference_dropout: shares of the samples without text, without references.
+        face_weight: how much more a latent cell that is all face counts.
+    """
+
+    def __init__(
+        self,
+        tokenizer: str = ".train/tokenizer",
+        init_from: str | None = None,
+        references: bool = True,
+        train_text_encoder: bool = True,
+        lr: float = 2e-3,
+        warmup_steps: int = 100,
+        decay_steps: int = 2000,
+        shift: float = 2.0,
+        logit_normal: bool = True,
+        text_dropout: float = 0.1,
+        reference_dropout: float = 0.1,
+        face_weight: float = 1.5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.transformer, self.text_encoder, self.tokenizer = _load_or_build(init_from, tokenizer)
+        if references:
+            self.transformer = with_reference_adaln(self.transformer)
+        self.text_encoder.requires_grad_(train_text_encoder)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        count, hparams = len(batch["captions"]), self.hparams
+        sigmas = sample_sigmas(count, shift=hparams.shift, logit_normal=hparams.logit_normal)
+        keep_text = torch.rand(count) >= hparams.text_dropout
+        keep_references = torch.rand(count) >= hparams.reference_dropout
+        noise = torch.randn(batch["latents"].shape)
+        loss = self.loss(batch, sigmas, noise, keep_text=keep_text, keep_references=keep_references)
+        self.log(f"train/loss_{batch['latents'].shape[2]}_frames", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        generator = torch.Generator().manual_seed(batch_idx)
+        count, keep = len(batch["captions"]), torch.ones(len(batch["captions"]), dtype=torch.bool)
+        sigmas = (torch.arange(count) + 0.5) / count
+        noise = torch.randn(batch["latents"].shape, generator=generator)
+        self.log(
+            "val/loss",
+            self.loss(batch, sigmas, noise, keep_text=keep, keep_references=keep),
+            batch_size=count,
+        )
+        if self.hparams.references:
+            blind = self.loss(batch, sigmas, noise, keep_text=keep, keep_references=~keep)
+            self.log("val/loss_without_reference", blind, batch_size=count)
+
+    def loss(
+        self,
+        batch: dict[str, Any],
+        sigmas: Tensor,
+        noise: Tensor,
+        *,
+        keep_text: Tensor,
+        keep_references: Tensor,
+    ) -> Tensor:
+        """Mean squared velocity error, weighted towards faces. Args: sigmas and both keeps (B,)."""
+        x0 = batch["latents"]
+        sigmas, noise = sigmas.to(x0), noise.to(x0)
+        prediction = self.transformer(
+            interpolate(x0, noise, sigmas),
+            timestep=sigmas * NUM_TRAIN_TIMESTEPS,
+            encoder_hidden_states=self.encode_captions(batch["captions"], keep_text),
+            reference_latents=self.drop_references(batch["reference_latents"], keep_references),
+        ).sample
+        weight = 1 + self.hparams.face_weight * batch["faces"][:, None]
+        squares = (prediction.float() - velocity(x0, noise)).square()
+        return (squares * weight).sum() / (weight.sum() * x0.shape[1])
+
+    def encode_captions(self, captions: list[str], keep: Tensor) -> Tensor:
+        """Embeddings (B, L, D); a dropped caption is the empty one, as at sampling."""
+        texts = [caption if kept else "" for caption, kept in zip(captions, keep.tolist(), strict=True)]
+        return encode_text(self.tokenizer, self.text_encoder, texts)
+
+    def drop_references(self, latents: Tensor, keep: Tensor) -> Tensor | None:
+        """Reference latents, all R of a dropped sample zeroed; None in the base."""
+        if not self.hparams.references:
+            return None
+        return latents * keep.to(latents).view(-1, 1, 1, 1, 1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr)
+        schedule = warmup_stable_decay(
+            optimizer,
+            warmup_steps=self.hparams.warmup_steps,
+            decay_steps=self.hparams.decay_steps,
+            max_steps=self.trainer.max_steps,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _load_or_build(
+    init_from: str | None, tokenizer: str
+) -> tuple[ConcatIDWanTransformer3DModel, UMT5EncoderModel, PreTrainedTokenizerFast]:
+    """Transformer, text encoder and tokenizer of a diffusers folder, or fresh ones."""
+    if init_from is None:
+        return build_transformer(), build_text_encoder(), AutoTokenizer.from_pretrained(tokenizer)
+    folder = Path(init_from)
+    return (
+        ConcatIDWanTransformer3DModel.from_pretrained(folder / "transformer").float(),
+        UMT5EncoderModel.from_pretrained(folder / "text_encoder").float(),
+        AutoTokenizer.from_pretrained(folder / "tokenizer"),
+    )

@@ -1,0 +1,97 @@
+"""From training checkpoints to the folders that the product loads.
+
+    python -m train.export autoencoder --checkpoint .train/autoencoder/last.ckpt --output .train/vae
+    python -m train.export pipeline --checkpoint .train/stage1/last.ckpt --output assets/embedded
+
+The averaged (EMA) weights are what is exported.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from concat_id import ConcatIDWanPipeline
+from train.autoencoder import EMBEDDED_CONFIG
+from train.concat_id import ConcatIDTraining
+from train.footage import render_clips, render_references, to_batch
+
+MAX_SHARD_SIZE = "20MB"
+
+
+def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
+    """The autoencoder of a training checkpoint, as diffusers' plain class."""
+    vae = AutoencoderKLWan(**EMBEDDED_CONFIG)
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    vae.load_state_dict({name.removeprefix("vae."): value for name, value in state.items()})
+    return vae.eval().requires_grad_(False)
+
+
+def measure_latents(vae: AutoencoderKLWan, clips: int = 48) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of every latent channel over training clips and references."""
+
+    def flat_latents(frames: Tensor, faces: Tensor) -> list[Tensor]:
+        latents = vae.encode(to_batch(frames, faces)["video"]).latent_dist.mode()
+        return [latents.transpose(0, 1).flatten(1)]
+
+    values: list[Tensor] = []
+    for seed in range(0, clips, 8):
+        footage, references = render_clips(seed, 8, 128), render_references(seed, 8, 128)
+        values += flat_latents(footage.frames, footage.faces) + flat_latents(
+            references.frames, references.faces
+        )
+    every = torch.cat(values, dim=1)
+    return every.mean(1).tolist(), every.std(1).tolist()
+
+
+@torch.no_grad()
+def export_autoencoder(checkpoint: Path, output: Path) -> None:
+    """Write a diffusers folder whose config holds the measured statistics of its latents."""
+    vae = load_autoencoder_checkpoint(checkpoint)
+    mean, std = measure_latents(vae)
+    vae.register_to_config(latents_mean=mean, latents_std=std)
+    vae.save_pretrained(output)
+
+
+def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
+    """Write the whole diffusers folder of a transformer's checkpoint, weights in bfloat16."""
+    loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    # Every weight comes from the checkpoint; what the run started from need not be there any more.
+    arguments = {
+        name: value for name, value in loaded["hyper_parameters"].items() if not name.startswith("_")
+    }
+    module = ConcatIDTraining(**arguments | {"init_from": None})
+    module.load_state_dict(loaded["state_dict"])
+    pipeline = ConcatIDWanPipeline(
+        transformer=module.transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=module.hparams.shift),
+        tokenizer=module.tokenizer,
+        text_encoder=module.text_encoder,
+        vae=AutoencoderKLWan.from_pretrained(vae_folder),
+    )
+    with tempfile.TemporaryDirectory() as full:
+        # Loading in bfloat16, unlike casting, keeps what has to stay float32.
+        pipeline.save_pretrained(full)
+        halved = ConcatIDWanPipeline.from_pretrained(full, dtype=torch.bfloat16)
+        halved.save_pretrained(output, max_shard_size=MAX_SHARD_SIZE)
+
+
+def main() -> None:
+    """Export what the command line names."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("what", choices=("autoencoder", "pipeline"))
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--vae", type=Path, default=Path(".train/vae"))
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    if options.what == "autoencoder":
+        export_autoencoder(options.checkpoint, options.output)
+    else:
+        export_pipeline(options.checkpoint, options.vae, options.output)
+
+
+if __name__ == "__main__":
+    main()

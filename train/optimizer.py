@@ -1,0 +1,102 @@
+"""Muon for matrices and convolution kernels, AdamW for everything else, in one optimiser and one schedule.
+
+Muon: K. Jordan et al., 2024; the update is scaled to AdamW's size as in "Muon is Scalable for LLM Training"
+(Moonshot, 2025), so that one learning rate serves both. `torch.optim.Muon` takes two-dimensional parameters
+only and would leave the autoencoder's convolutions, where most of its weights lie, to AdamW.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:
+    """The nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration in bfloat16.
+
+    Args:
+        matrix: (rows, columns), any float type.
+    """
+    a, b, c = NEWTON_SCHULZ
+    transposed = matrix.size(0) > matrix.size(1)
+    x = (matrix.T if transposed else matrix).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if transposed else x).to(matrix.dtype)
+
+
+class MuonAdamW(Optimizer):
+    """One optimiser over two kinds of parameter groups, told apart by the group's `muon` flag."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float = 1e-3,
+        *,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        parameters = [p for p in parameters if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim >= 2 and min(p.flatten(1).shape) > 1], "muon": True},
+            {"params": [p for p in parameters if p.ndim < 2 or min(p.flatten(1).shape) <= 1], "muon": False},
+        ]
+        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """One update of every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            update = self._muon_update if group["muon"] else self._adamw_update
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update(p, group), alpha=-group["lr"])
+        return loss
+
+    def _muon_update(self, p: Tensor, group: dict) -> Tensor:
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+        direction = p.grad.lerp(momentum, group["momentum"]).flatten(1)
+        return (orthogonalize(direction) * (0.2 * max(direction.shape) ** 0.5)).view_as(p)
+
+    def _adamw_update(self, p: Tensor, group: dict) -> Tensor:
+        state = self.state[p]
+        if not state:
+            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+        state["step"] += 1
+        (beta1, beta2), count = group["betas"], state["step"]
+        mean = state["mean"].lerp_(p.grad, 1 - beta1) / (1 - beta1**count)
+        square = state["square"].lerp_(p.grad.square(), 1 - beta2) / (1 - beta2**count)
+        return mean / (square.sqrt() + group["eps"])
+
+
+def warmup_stable_decay(
+    optimizer: Optimizer, *, warmup_steps: int, decay_steps: int, max_steps: int, floor: float = 0.02
+) -> LambdaLR:
+    """Linear warm-up, a constant stretch, and a linear decay over the last `decay_steps` of `max_steps`.
+
+    A run is prolonged by resuming it with more `max_steps`, and brought to its end by resuming it with fewer.
+    """
+
+    def factor(step: int) -> float:
+        rising = min(1.0, (step + 1) / max(1, warmup_steps))
+        falling = min(1.0, max(floor, (max_steps - step) / max(1, decay_steps)))
+        return rising * falling
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,222 @@
+"""Training batches of the perception models, drawn from the picture cache.
+
+Every module renders its chunks once into `.train/perception/` (the first run takes as long as the rendering
+does) and makes its examples batch by batch with torch operations, in the training process.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import CLIPTokenizer
+
+from train.alignment import align_faces
+from train.clip import INPUT_SIZE as CLIP_SIZE
+from train.clip import train_tokenizer
+from train.degradation import Degradation
+from train.detection_canvas import compose_canvases
+from train.picture_cache import Pictures, load_album, load_pictures, write_chunk_captions
+
+CANVAS_SIZES: tuple[int, ...] = (128, 128, 128, 160, 192, 256, 320, 320, 320, 448, 640)
+REFERENCE_CANVAS = 160
+ALBUM_SHARE = 0.4
+
+
+class Batches(IterableDataset):
+    """An endless, or a fixed number of, batches made by a data module."""
+
+    def __init__(self, data: "PerceptionData", pictures: Pictures, seed: int, length: int | None) -> None:
+        self.data, self.pictures, self.seed, self.length = data, pictures, seed, length
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        generator = torch.Generator().manual_seed(self.seed)
+        made = 0
+        while self.length is None or made < self.length:
+            yield self.data.make_batch(self.pictures, generator)
+            made += 1
+
+
+class PerceptionData(L.LightningDataModule):
+    """Base: loads the cache and hands out batches; subclasses say what a batch is."""
+
+    degradation = Degradation()
+
+    def __init__(
+        self,
+        folder: str = ".train/perception",
+        num_chunks: int = 40,
+        num_validation_chunks: int = 1,
+        batch_size: int = 32,
+        validation_batches: int = 8,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.folder, self.batch_size, self.seed = Path(folder), batch_size, seed
+        self.num_chunks, self.num_validation_chunks = num_chunks, num_validation_chunks
+        self.validation_batches = validation_batches
+
+    def setup(self, stage: str) -> None:
+        self.train_pictures = self.select(load_pictures(self.folder, "train", self.num_chunks))
+        self.validation_pictures = self.select(
+            load_pictures(self.folder, "validation", self.num_validation_chunks)
+        )
+
+    def select(self, pictures: Pictures) -> Pictures:
+        """The pictures this model learns from."""
+        return pictures
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        """One batch drawn from the pictures."""
+        raise NotImplementedError
+
+    def draw(self, pictures: Pictures, count: int, generator: torch.Generator) -> Pictures:
+        """Some of the pictures, with repetition."""
+        return pictures.rows(torch.randint(len(pictures), (count,), generator=generator))
+
+    def train_dataloader(self) -> DataLoader:
+        """Other batches after every resumption: the seed moves on with the steps already taken."""
+        seed = self.seed + self.trainer.global_step
+        return DataLoader(Batches(self, self.train_pictures, seed, None), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        batches = Batches(self, self.validation_pictures, self.seed, self.validation_batches)
+        return DataLoader(batches, batch_size=None)
+
+
+class DetectionData(PerceptionData):
+    """Canvases with faces of all sizes; `batch_size` counts canvases of 160 px, larger ones are fewer.
+
+    Two batches of five show the large pictures of the album, half of them at their own size: there the
+    patterns of cloth are as sharp as in a visitor's picture.
+    """
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        self.album = load_album(self.folder, "train")
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        size = CANVAS_SIZES[torch.randint(len(CANVAS_SIZES), (), generator=generator)]
+        count = max(2, round(self.batch_size * (REFERENCE_CANVAS / size) ** 2))
+        from_album = torch.rand((), generator=generator) < ALBUM_SHARE
+        back = self.draw(self.album if from_album else pictures, count, generator)
+        front = self.draw(pictures, count, generator)
+        batch = compose_canvases(front, back, size, generator, details=0.5 if from_album else 0.0)
+        return {**batch, "pictures": self.degradation(batch["pictures"], generator)}
+
+
+class OnePerson(PerceptionData):
+    """Base of the models that look at one aligned face."""
+
+    def select(self, pictures: Pictures) -> Pictures:
+        return pictures.of_one_person()
+
+    def jitter(self, landmarks: Tensor, generator: torch.Generator, amount: float) -> Tensor:
+        """Landmarks (B, 5, 2) as a detector might report them: off by a share of the eyes' distance."""
+        unit = (landmarks[:, 1] - landmarks[:, 0]).norm(dim=-1)[:, None, None].clamp(min=4)
+        together = torch.randn(len(landmarks), 1, 2, generator=generator)
+        apart = torch.randn(landmarks.shape, generator=generator)
+        return landmarks + amount * unit * (together + apart)
+
+
+class RecognitionData(OnePerson):
+    """Aligned crops and the number of the person; colours hardly change, for they tell people apart."""
+
+    degradation = Degradation(
+        brightness=0.06, contrast=0.12, saturation=0.12, tint=0.04, softness=2.5, noise=0.02, compression=0.08
+    )
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        drawn = self.draw(pictures, self.batch_size, generator)
+        landmarks = self.jitter(drawn.landmarks[:, 0], generator, 0.04)
+        crops = align_faces(drawn.frames.float() / 255, landmarks)
+        return {"crops": self.degradation(crops, generator), "identities": drawn.identities[:, 0]}
+
+
+class ParsingData(OnePerson):
+    """Aligned crops with their labels, framed a little closer or wider than `norm_crop` does."""
+
+    degradation = Degradation(softness=2.0, compression=0.06)
+
+    def __init__(
+        self,
+        folder: str = ".train/perception",
+        num_chunks: int = 40,
+        num_validation_chunks: int = 1,
+        batch_size: int = 32,
+        validation_batches: int = 8,
+        seed: int = 0,
+        crop_size: int = 128,
+    ) -> None:
+        super().__init__(folder, num_chunks, num_validation_chunks, batch_size, validation_batches, seed)
+        self.crop_size = crop_size
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        drawn = self.draw(pictures, self.batch_size, generator)
+        landmarks = self.jitter(drawn.landmarks[:, 0], generator, 0.04)
+        landmarks = widen(landmarks, torch.empty(len(drawn), 1, 1).uniform_(0.9, 1.5, generator=generator))
+        crops = align_faces(drawn.frames.float() / 255, landmarks, self.crop_size)
+        labels = align_faces(drawn.labels[:, None].float(), landmarks, self.crop_size, mode="nearest")
+        return {"pixel_values": self.degradation(crops, generator), "labels": labels[:, 0].long()}
+
+
+class CaptionData(OnePerson):
+    """A whole picture, a face from another moment of its scene, and the scene's caption."""
+
+    def __init__(
+        self,
+        folder: str = ".train/perception",
+        num_chunks: int = 40,
+        num_validation_chunks: int = 1,
+        batch_size: int = 64,
+        validation_batches: int = 8,
+        seed: int = 0,
+        tokenizer_folder: str = ".train/clip/tokenizer",
+    ) -> None:
+        super().__init__(folder, num_chunks, num_validation_chunks, batch_size, validation_batches, seed)
+        self.tokenizer_folder = Path(tokenizer_folder)
+
+    def setup(self, stage: str) -> None:
+        """Load the pictures, and the tokenizer, which is made from their captions the first time."""
+        super().setup(stage)
+        self.train_captions = write_chunk_captions("train", self.num_chunks)
+        self.validation_captions = write_chunk_captions("validation", self.num_validation_chunks)
+        if not (self.tokenizer_folder / "tokenizer.json").is_file():
+            train_tokenizer(list(self.train_captions.values())).save_pretrained(self.tokenizer_folder)
+        self.tokenizer = CLIPTokenizer.from_pretrained(self.tokenizer_folder)
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        captions = self.train_captions if pictures is self.train_pictures else self.validation_captions
+        index = torch.randint(len(pictures), (self.batch_size,), generator=generator)
+        other = _other_moment(pictures.scenes, index)
+        frames = pictures.frames[index].float() / 255
+        faces = pictures.rows(other)
+        factor = torch.empty(len(index), 1, 1).uniform_(0.95, 1.3, generator=generator)
+        landmarks = widen(self.jitter(faces.landmarks[:, 0], generator, 0.03), factor)
+        crops = align_faces(faces.frames.float() / 255, landmarks, 2 * CLIP_SIZE)
+        texts = [captions[scene] for scene in faces.scenes.tolist()]
+        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        return {
+            "frames": F.interpolate(self.degradation(frames, generator), (CLIP_SIZE, CLIP_SIZE), mode="area"),
+            "faces": F.interpolate(self.degradation(crops, generator), (CLIP_SIZE, CLIP_SIZE), mode="area"),
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+        }
+
+
+def widen(landmarks: Tensor, factor: float | Tensor) -> Tensor:
+    """Landmarks (B, 5, 2) pushed away from their middle: a crop aligned by them shows that much more."""
+    middle = landmarks.mean(1, keepdim=True)
+    return middle + (landmarks - middle) * factor
+
+
+def _other_moment(scenes: Tensor, index: Tensor) -> Tensor:
+    """The numbers of other pictures of the same scenes, or the same number where there is none."""
+    for neighbour in (index + 1, index - 1):
+        neighbour = neighbour.clamp(0, len(scenes) - 1)
+        if (fits := scenes[neighbour] == scenes[index]).any():
+            index = torch.where(fits & (neighbour != index), neighbour, index)
+    return index
