@@ -9,14 +9,13 @@ keep the causal decoder from drifting.
 
 from typing import Any
 
-import lightning as L
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor
 
 from train.causal_convolution import skip_empty_frames
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 
 EMBEDDED_CONFIG: dict[str, Any] = {
     "base_dim": 32,
@@ -72,15 +71,17 @@ def gradient_l1(error: Tensor, weight: Tensor) -> Tensor:
     return horizontal.mean() + vertical.mean()
 
 
-class Autoencoder(L.LightningModule):
+class Autoencoder(MuonModule):
     """L1, weighted towards faces, plus gradient L1 plus a light KL term.
 
     Args:
+        init_from: diffusers folder of an autoencoder to start from instead of fresh weights.
         decoder_only: freeze the encoder, once latents of it are in use elsewhere.
     """
 
     def __init__(
         self,
+        init_from: str | None = None,
         lr: float = 1.2e-3,
         warmup_steps: int = 50,
         decay_steps: int = 1000,
@@ -91,6 +92,8 @@ class Autoencoder(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.vae = build_autoencoder()
+        if init_from is not None:
+            self.vae.load_state_dict(AutoencoderKLWan.from_pretrained(init_from).state_dict())
         if decoder_only:
             self.vae.encoder.requires_grad_(False)
             self.vae.quant_conv.requires_grad_(False)
@@ -115,13 +118,3 @@ class Autoencoder(L.LightningModule):
         self.log(
             "val/psnr_weighted", -10 * ((squares * weight).mean() / weight.mean()).log10(), prog_bar=True
         )
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

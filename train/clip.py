@@ -7,9 +7,7 @@ of the same scene, and `input_ids`, `attention_mask` (B, L) of its caption.
 """
 
 import json
-from typing import Any
 
-import lightning as L
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -19,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 
 INPUT_SIZE = 64
 VOCABULARY_SIZE = 2048
@@ -90,7 +88,7 @@ def contrastive_loss(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
-class Clip(L.LightningModule):
+class Clip(MuonModule):
     """Three contrasts: picture and caption, face and caption, face and picture.
 
     The third makes a face's embedding hold its looks, which captions leave out, and which CLIPDist compares.
@@ -141,13 +139,3 @@ class Clip(L.LightningModule):
             "val/frame_of_face": ((faces @ frames.T).argmax(1) == own).float().mean(),
         }
         self.log_dict(found, prog_bar=True, batch_size=len(frames))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr, weight_decay=self.hparams.weight_decay)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

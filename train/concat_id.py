@@ -10,14 +10,13 @@ Batches come from `train.latents`: `latents` (B, C, F, H, W), `reference_latents
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, UMT5EncoderModel
 
 from concat_id import ConcatIDWanTransformer3DModel
 from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 from train.text import build_text_encoder, encode_text
 
 EMBEDDED_CONFIG: dict[str, Any] = {
@@ -59,7 +58,7 @@ def with_reference_adaln(transformer: ConcatIDWanTransformer3DModel) -> ConcatID
     return grown
 
 
-class ConcatIDTraining(L.LightningModule):
+class ConcatIDTraining(MuonModule):
     """Flow matching on latents, with independent dropout of the text and of the references.
 
     Args:
@@ -150,16 +149,6 @@ class ConcatIDTraining(L.LightningModule):
         if not self.hparams.references:
             return None
         return latents * keep.to(latents).view(-1, 1, 1, 1, 1)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def _load_or_build(

@@ -6,9 +6,6 @@ A batch holds `pictures` (B, 3, H, W) in [0, 1], H and W multiples of 32, `boxes
 (B, G, 5, 2) in px, and `states` (B, G), see `train.anchors`.
 """
 
-from typing import Any
-
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +19,7 @@ from train.anchors import (
     decode_landmarks,
     make_anchors,
 )
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 
 NORM_MOMENTUM = 0.03
 """Slow: batches of few large canvases and of many small ones take turns."""
@@ -115,7 +112,7 @@ def distance_iou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
     return 1 - box_iou(boxes, targets) + offset.square().sum(1) / corners.square().sum(1).clamp(min=1e-6)
 
 
-class Detector(L.LightningModule):
+class Detector(MuonModule):
     """Quality focal loss on scores, distance IoU on boxes, smooth L1 on key points.
 
     Args:
@@ -187,13 +184,3 @@ class Detector(L.LightningModule):
         losses = self.losses(batch)
         named = {f"val/{name}": value for name, value in losses.items()}
         self.log_dict(named, batch_size=len(batch["pictures"]))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr, weight_decay=self.hparams.weight_decay)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

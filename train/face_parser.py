@@ -5,15 +5,12 @@
 A batch holds `pixel_values` (B, 3, H, W) in [0, 1], aligned face crops, and `labels` (B, H, W) long.
 """
 
-from typing import Any
-
-import lightning as L
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 
 LABELS: tuple[str, ...] = (
     "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
@@ -76,7 +73,7 @@ def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return 1 - (2 * overlap / total.clamp(min=1))[seen].mean()
 
 
-class FaceParser(L.LightningModule):
+class FaceParser(MuonModule):
     """Cross-entropy plus Dice at the full resolution."""
 
     def __init__(
@@ -117,13 +114,3 @@ class FaceParser(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         overlaps = label_iou(self.confusion)
         self.log("val/mean_iou", sum(overlaps.values()) / len(overlaps), prog_bar=True)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr, weight_decay=self.hparams.weight_decay)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

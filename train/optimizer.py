@@ -6,7 +6,9 @@ only and would leave the autoencoder's convolutions, where most of its weights l
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -100,3 +102,21 @@ def warmup_stable_decay(
         return rising * falling
 
     return LambdaLR(optimizer, factor)
+
+
+class MuonModule(L.LightningModule):
+    """Base of every training here: `MuonAdamW` under `warmup_stable_decay`.
+
+    Read from the hyperparameters: lr, warmup_steps, decay_steps, and weight_decay where there is one.
+    """
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        hparams = self.hparams
+        optimizer = MuonAdamW(self.parameters(), lr=hparams.lr, weight_decay=hparams.get("weight_decay", 0.0))
+        schedule = warmup_stable_decay(
+            optimizer,
+            warmup_steps=hparams.warmup_steps,
+            decay_steps=hparams.decay_steps,
+            max_steps=self.trainer.max_steps,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -7,15 +7,13 @@ A batch holds `crops` (B, 3, 112, 112) in [0, 1], aligned as insightface's `norm
 """
 
 import math
-from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.detector import ResidualBlock, conv_unit
-from train.optimizer import MuonAdamW, warmup_stable_decay
+from train.optimizer import MuonModule
 
 CROP_SIZE = 112
 
@@ -67,7 +65,7 @@ class ArcFaceHead(nn.Module):
         return self.scale * cosine.scatter(1, identities[:, None], widened)
 
 
-class Recognizer(L.LightningModule):
+class Recognizer(MuonModule):
     """ArcFace classification of the training identities; the margin grows from 0 during `margin_steps`."""
 
     def __init__(
@@ -107,13 +105,3 @@ class Recognizer(L.LightningModule):
         own = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
         scores = {"val/same": similarity[own].mean(), "val/others": similarity[~same].mean()}
         self.log_dict(scores, prog_bar=True, batch_size=len(embeddings))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(self.parameters(), lr=self.hparams.lr, weight_decay=self.hparams.weight_decay)
-        schedule = warmup_stable_decay(
-            optimizer,
-            warmup_steps=self.hparams.warmup_steps,
-            decay_steps=self.hparams.decay_steps,
-            max_steps=self.trainer.max_steps,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
