@@ -1,12 +1,14 @@
-"""The face recogniser: a small residual network under the ArcFace loss.
+"""The face recognisers: a small residual network under the ArcFace or the CurricularFace loss.
 
     python -m train fit --config train/configs/recognizer.yaml
+    python -m train fit --config train/configs/curricular.yaml
 
 A batch holds `crops` (B, 3, 112, 112) in [0, 1], aligned as insightface's `norm_crop` does, and
 `identities` (B,) long, numbered from 0.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,29 +51,63 @@ class FaceRecognizer(nn.Module):
         return self.project(self.gather(self.stages(self.stem(x))).flatten(1))
 
 
-class ArcFaceHead(nn.Module):
-    """Additive angular margin (Deng et al. 2019, eq. 3) over the training identities."""
+class MarginHead(nn.Module):
+    """Base of the losses: the training identities' centres on the unit sphere."""
 
     def __init__(self, dim: int, num_identities: int, *, scale: float) -> None:
         super().__init__()
         self.centers = nn.Parameter(0.05 * torch.randn(num_identities, dim))
         self.scale = scale
 
-    def forward(self, embeddings: Tensor, identities: Tensor, margin: float) -> Tensor:
-        """Scaled logits (B, identities), the own identity's angle widened by the margin, in radians."""
+    def cosines(self, embeddings: Tensor, identities: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Cosines to all centres (B, identities) and to the own one (B, 1), plain and with the own angle
+        widened by the margin, in radians."""
         cosine = F.normalize(embeddings.float()) @ F.normalize(self.centers.float()).T
         own = cosine.gather(1, identities[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
-        widened = torch.cos((own.acos() + margin).clamp(max=math.pi))
+        return cosine, own, torch.cos((own.acos() + margin).clamp(max=math.pi))
+
+
+class ArcFaceHead(MarginHead):
+    """Additive angular margin (Deng et al. 2019, eq. 3) over the training identities."""
+
+    def forward(self, embeddings: Tensor, identities: Tensor, margin: float) -> Tensor:
+        """Scaled logits (B, identities)."""
+        cosine, _, widened = self.cosines(embeddings, identities, margin)
         return self.scale * cosine.scatter(1, identities[:, None], widened)
 
 
+class CurricularFaceHead(MarginHead):
+    """Adaptive curriculum (Huang et al. 2020): hard negatives count the more, the further training is."""
+
+    MOMENTUM = 0.99
+
+    def __init__(self, dim: int, num_identities: int, *, scale: float) -> None:
+        super().__init__(dim, num_identities, scale=scale)
+        self.register_buffer("t", torch.zeros(()))
+
+    def forward(self, embeddings: Tensor, identities: Tensor, margin: float) -> Tensor:
+        """Scaled logits (B, identities)."""
+        cosine, own, widened = self.cosines(embeddings, identities, margin)
+        if self.training:
+            # eq. 7: t follows the mean cosine of the positives.
+            self.t.lerp_(own.detach().float().mean(), 1 - self.MOMENTUM)
+        # eq. 5: a negative nearer than the widened positive is hard and is modulated by t + cos.
+        modulated = torch.where(cosine > widened, cosine * (self.t + cosine), cosine)
+        return self.scale * modulated.scatter(1, identities[:, None], widened)
+
+
+HEADS: dict[str, type[MarginHead]] = {"arcface": ArcFaceHead, "curricularface": CurricularFaceHead}
+
+
 class Recognizer(MuonModule):
-    """ArcFace classification of the training identities; the margin grows from 0 during `margin_steps`."""
+    """Classification of the training identities; the margin grows from 0 during `margin_steps`."""
 
     def __init__(
         self,
         num_identities: int = 4000,
         dim: int = 256,
+        widths: tuple[int, int, int] = (48, 96, 192),
+        loss: Literal["arcface", "curricularface"] = "arcface",
         scale: float = 32.0,
         margin: float = 0.35,
         margin_steps: int = 300,
@@ -82,8 +118,8 @@ class Recognizer(MuonModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.recognizer = FaceRecognizer(dim)
-        self.head = ArcFaceHead(dim, num_identities, scale=scale)
+        self.recognizer = FaceRecognizer(dim, widths)
+        self.head = HEADS[loss](dim, num_identities, scale=scale)
 
     def embed(self, crops: Tensor) -> Tensor:
         """Unit embeddings (B, dim) of crops (B, 3, 112, 112) in [0, 1]."""
