@@ -71,11 +71,13 @@ def encode_text(tokenizer: PreTrainedTokenizerFast, encoder: UMT5EncoderModel, t
 
 
 def sample_captions(count: int, seed: int = 0) -> list[str]:
-    """Captions of `count` training clips with one to three people."""
+    """Captions of training clips with one to three people, `count` and a tenth more with given garments."""
     captions: list[str] = []
     for num_people in (1, 2, 3):
         scenes = sample_scenes(seed + num_people, -(-count // 3), num_people=num_people, num_frames=1)
         captions += write_captions(scenes, seed + num_people)
+    scenes = sample_scenes(seed + 1, -(-count // 10), num_frames=1)
+    captions += write_captions(scenes, seed + 1, given=("garment",))
     return captions
 
 

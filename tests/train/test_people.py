@@ -15,6 +15,7 @@ from train.people import (
     Scenes,
     render,
     sample_scenes,
+    sample_takes,
     write_captions,
 )
 from train.people.labels import (
@@ -31,7 +32,8 @@ from train.people.labels import (
     SKIN,
 )
 from train.people.outfit import COMBINATION_SHARES, combination_share
-from train.people.words import PLACES_IN_WORDS
+from train.people.takes import ARRANGEMENTS
+from train.people.words import PLACES_IN_WORDS, WEARING_THE_GARMENT
 
 SIZE = 64
 LABELS = {BACKGROUND, SKIN, LEFT_EYE, RIGHT_EYE, MOUTH, HAIR, HAT, NECK, CLOTH}
@@ -245,3 +247,59 @@ def test_captions_name_the_place(num_people):
             any(g in c for g in ("shirt", "tee", "jacket", "hoodie", "dress", "neck")) for c in captions
         )
         assert 0.3 * len(captions) < named < 0.7 * len(captions)
+
+
+def test_given_pictures_are_not_described():
+    scenes = sample_scenes(2, 60, num_frames=1)
+    places = [words for names in PLACES_IN_WORDS.values() for words in names]
+    garments = ("shirt", "tee", "jacket", "hoodie", "dress ", "turtleneck")
+    for caption in write_captions(scenes, 0, given=("garment",)):
+        assert any(words in caption for words in WEARING_THE_GARMENT)
+        assert not any(word in caption for word in garments)
+        assert any(words in caption for words in places)
+    for caption in write_captions(scenes, 0, given=("garment", "background")):
+        assert any(words in caption for words in WEARING_THE_GARMENT)
+        assert not any(words in caption for words in places)
+
+
+def test_several_people_are_named_from_left_to_right():
+    captions = write_captions(sample_scenes(2, 60, num_frames=1, num_people=3), 0)
+    placed = [caption for caption in captions if "on the left" in caption and "on the right" in caption]
+    assert 5 < len(placed) < 60
+    for caption in placed:
+        assert caption.index("on the left") < caption.index("in the middle") < caption.rindex("on the right")
+
+
+def test_captions_of_one_person_are_those_of_earlier_runs():
+    captions = write_captions(sample_scenes(3, 400, num_frames=1), 3)
+    assert captions[:2] == [
+        "a lady looking up at the sky and with a smile, wearing a teal hoodie, on a winter day",
+        "somebody giving a wink and swaying, surrounded by trees",
+    ]
+
+
+@pytest.mark.parametrize("num_people", [1, 2])
+def test_takes_show_the_same_people_otherwise(num_people):
+    takes = sample_takes(3, 60, clips_per_person=3, num_people=num_people, num_frames=1)
+    own = sample_scenes(3, 60, num_people=num_people, num_frames=1)
+    seeds = takes.identity_seeds
+    assert torch.equal(seeds[::3], own.identity_seeds[::3])
+    groups = seeds.sort(1).values.view(20, 3, num_people)
+    assert (groups == groups[:, :1]).all() and len(seeds.unique()) == 20 * num_people
+    assert (seeds[0].flip(0) == seeds[1]).all()
+    assert torch.equal(takes.identity.eye_x[0].sort().values, takes.identity.eye_x[1].sort().values)
+    assert len(set(takes.place_names[:3])) > 1 and len({tuple(g) for g in takes.garment_names[:3]}) > 1
+    with pytest.raises(ValueError, match="multiple"):
+        sample_takes(3, 4, clips_per_person=3)
+
+
+def test_hair_is_rearranged_within_reason_and_only_in_later_takes():
+    takes = sample_takes(3, 300, clips_per_person=3, num_frames=1)
+    hair, volume = (x[:, 0].view(-1, 3) for x in (takes.identity.hair, takes.identity.volume))
+    own = sample_scenes(3, 300, num_frames=1).identity
+    assert torch.equal(hair[:, 0], own.hair[::3, 0]) and torch.equal(volume[:, 0], own.volume[::3, 0])
+    assert 0.05 < (hair[:, 1:] != hair[:, :1]).float().mean() < 0.3
+    assert (volume[:, 1:] != volume[:, :1]).float().mean() > 0.9
+    for first, *later in hair.tolist():
+        family = next((f for f in ARRANGEMENTS if HAIR_STYLES[first] in f), (HAIR_STYLES[first],))
+        assert all(HAIR_STYLES[style] in family for style in later)

@@ -1,44 +1,58 @@
 """Captions as users write prompts: expression, motion, place, in half of them the garment; no looks.
 
 A caption is assembled from clauses; each is written in one of many ways. Only what is neutral or still may be
-left out.
+left out. What a picture gives is not described: a given garment is only said to be worn, a given place is not
+mentioned. Several people are listed from left to right, as their references are.
 """
 
 import random
+from collections.abc import Collection
+from typing import Literal
 
 from .outfit import GARMENTS, PATTERNS
 from .palette import COLORS
 from .performance import EXPRESSIONS, MOTIONS
 from .scene import Scenes
-from .words import ACTIONS, FEELINGS, PLACES_IN_WORDS, SUBJECTS
+from .words import ACTIONS, FEELINGS, PLACES_IN_WORDS, SUBJECTS, WEARING_THE_GARMENT
 
+Given = Literal["garment", "background"]
+"""What of a scene may be told by a reference picture instead of by words."""
+Wear = Literal["unsaid", "described", "given"]
 GARMENT_SHARE = 0.5
 """Share of the captions that name the garments."""
 NEUTRAL_SHARE = 0.35
 """Share of the captions that say so where a face is neutral or a person still."""
+SPOT_SHARE = 0.5
+"""Share of the captions of several people that say who is where."""
 MAX_WORDS = 39
 COLOR_NAMES, COUNT_WORDS = (
     tuple(COLORS),
     {2: ("two people", "a pair of friends", "two friends"), 3: ("three people", "three friends")},
 )
+SPOT_WORDS = {2: ("on the left", "on the right"), 3: ("on the left", "in the middle", "on the right")}
 
 
-def write_captions(scenes: Scenes, seed: int) -> list[str]:
-    """One caption per clip, under 40 words; the same for the same scenes and seed."""
+def write_captions(scenes: Scenes, seed: int, given: Collection[Given] = ()) -> list[str]:
+    """One caption per clip, under 40 words; the same for the same scenes, seed and given pictures."""
     return [
-        _write(scenes, clip, random.Random(f"{seed} {clip} {scenes.identity.seed[clip].tolist()}"))
+        _write(scenes, clip, given, random.Random(f"{seed} {clip} {scenes.identity.seed[clip].tolist()}"))
         for clip in range(len(scenes))
     ]
 
 
-def _write(scenes: Scenes, clip: int, rng: random.Random) -> str:
-    """Drops the garments, then the actions, of a sentence that grew too long."""
-    place = rng.choice(PLACES_IN_WORDS[scenes.place_names[clip]])
-    with_garments = rng.random() < GARMENT_SHARE
+def _write(scenes: Scenes, clip: int, given: Collection[Given], rng: random.Random) -> str:
+    """Drops the garments, then spots and actions, of a sentence that grew too long."""
+    place = "" if "background" in given else rng.choice(PLACES_IN_WORDS[scenes.place_names[clip]])
+    described: Wear = "described" if rng.random() < GARMENT_SHARE else "unsaid"
+    wears: tuple[Wear, ...] = (described, "unsaid", "unsaid")
+    if "garment" in given:
+        wears = ("given",) * 3
+    with_spots = scenes.num_people > 1 and rng.random() < SPOT_SHARE
     caption = ""
-    for garments, brief in ((with_garments, False), (False, False), (False, True)):
+    for wear, brief in zip(wears, (False, False, True), strict=True):
         people = [
-            _write_person(scenes, clip, person, garments, brief, rng) for person in range(scenes.num_people)
+            _write_person(scenes, clip, person, wear, brief, with_spots and not brief, rng)
+            for person in range(scenes.num_people)
         ]
         caption = _join(people, place, rng)
         if len(caption.split()) <= MAX_WORDS:
@@ -50,15 +64,19 @@ def _join(people: list[str], place: str, rng: random.Random) -> str:
     if len(people) > 1:
         lead = rng.choice(COUNT_WORDS[len(people)])
         listed = ", ".join(people[:-1]) + " and " + people[-1]
+        if not place:
+            return rng.choice([f"{lead}: {listed}", listed])
         return rng.choice([f"{lead} {place}: {listed}", f"{listed}, {place}", f"{listed} {place}"])
     person = people[0]
+    if not place:
+        return person
     return rng.choice([f"{person} {place}", f"{person} {place}", f"{person}, {place}", f"{place}, {person}"])
 
 
 def _write_person(
-    scenes: Scenes, clip: int, person: int, garments: bool, brief: bool, rng: random.Random
+    scenes: Scenes, clip: int, person: int, wear: Wear, brief: bool, with_spot: bool, rng: random.Random
 ) -> str:
-    """Who, wearing what, doing what."""
+    """Who and where, wearing what, doing what."""
     expression = EXPRESSIONS[scenes.expression[clip, person]]
     motion = MOTIONS[scenes.motion[clip, person]]
     feminine = bool(scenes.identity.feminine[clip, person] > 0.5)
@@ -71,10 +89,16 @@ def _write_person(
     rng.shuffle(clauses)
     ongoing = len(clauses) == 2 and clauses[1].split()[0].endswith("ing")
     doing = rng.choice([" and ", " while ", ", "] if ongoing else [", ", " and "]).join(clauses)
-    wear = _write_garment(scenes, clip, person, rng) if garments else ""
-    if wear and doing and rng.random() < 0.4:
-        return f"{subject} {doing}, {wear}"
-    return " ".join(part for part in (subject, wear, doing) if part)
+    worn = ""
+    if wear == "described":
+        worn = _write_garment(scenes, clip, person, rng)
+    elif wear == "given":
+        worn = rng.choice(WEARING_THE_GARMENT)
+    if with_spot:
+        subject += " " + SPOT_WORDS[scenes.num_people][person]
+    if worn and doing and rng.random() < 0.4:
+        return f"{subject} {doing}, {worn}"
+    return " ".join(part for part in (subject, worn, doing) if part)
 
 
 def _write_garment(scenes: Scenes, clip: int, person: int, rng: random.Random) -> str:

@@ -247,3 +247,10 @@ PLACES_IN_WORDS: dict[str, list[str]] = {
         "deep in the sea",
     ],
 }
+
+WEARING_THE_GARMENT: list[str] = [
+    "wearing the garment",
+    "in the garment",
+    "dressed in the garment",
+    "wearing this garment",
+]
