@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from concat_id.faces import FaceFinder
-    from concat_id.parsing import FaceParser
+    from concat_id.parsing import Parser
     from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
     from concat_id.scoring import ClipEmbedder, Scorer
 
@@ -137,7 +137,7 @@ class FaceTools:
     """What looks at faces: for references (finder, parser) and for scores (clip, scorer)."""
 
     finder: FaceFinder
-    parser: FaceParser
+    parser: Parser
     clip: ClipEmbedder
     scorer: Scorer
 
@@ -217,7 +217,7 @@ def load_face_tools(name: str = DEFAULT_PRESET) -> FaceTools:
 def _load_face_tools(name: str) -> FaceTools:
     """Load a preset's face models."""
     from concat_id.faces import FaceFinder
-    from concat_id.parsing import FaceParser
+    from concat_id.parsing import Parser
     from concat_id.scoring import ClipEmbedder, Scorer
 
     _hide_loading_bars()
@@ -227,4 +227,4 @@ def _load_face_tools(name: str) -> FaceTools:
     if preset.score_pack != preset.face_pack:
         score_finder = FaceFinder(locate(preset.score_pack), frame_size_px=preset.face_frame_size_px)
     clip = ClipEmbedder(locate(preset.clip))
-    return FaceTools(finder, FaceParser(locate(preset.face_parser)), clip, Scorer(score_finder, clip))
+    return FaceTools(finder, Parser(locate(preset.face_parser)), clip, Scorer(score_finder, clip))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
 from concat_id.faces import Face, FaceFinder, align_face
-from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, FaceParser
+from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, Parser
 
 CROP_PX = 448
 MIN_FACE_PX = 40
@@ -32,7 +32,7 @@ class PreparedReference:
 def prepare_face(
     picture: Image.Image,
     finder: FaceFinder,
-    parser: FaceParser,
+    parser: Parser,
     *,
     face_index: int | None = None,
     whole_picture: bool = False,
@@ -78,7 +78,7 @@ def choose_face(faces: tuple[Face, ...], face_index: int | None) -> Face:
     return faces[index]
 
 
-def mask_face(crop: Image.Image, parser: FaceParser) -> tuple[Image.Image, tuple[str, ...]]:
+def mask_face(crop: Image.Image, parser: Parser) -> tuple[Image.Image, tuple[str, ...]]:
     """Black out what is not the person in an aligned crop. Returns the crop and notes for the user."""
     kept = ~np.isin(parser.parse(crop), MASKED_LABELS)
     if kept.mean() < MIN_KEPT_SHARE:

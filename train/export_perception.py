@@ -1,9 +1,10 @@
 """Write the trained perception models into the embedded model's folder.
 
-    python -m train.export_perception detector     assets/embedded/face_pack/det.onnx
-    python -m train.export_perception recognizer   assets/embedded/face_pack/rec.onnx
-    python -m train.export_perception face_parser  assets/embedded/face_parser/
-    python -m train.export_perception clip         assets/embedded/clip/
+    python -m train.export_perception detector       assets/embedded/face_pack/det.onnx
+    python -m train.export_perception recognizer     assets/embedded/face_pack/rec.onnx
+    python -m train.export_perception face_parser    assets/embedded/face_parser/
+    python -m train.export_perception clothes_parser assets/embedded/clothes_parser/
+    python -m train.export_perception clip           assets/embedded/clip/
 
 Each reads `.train/NAME/last.ckpt` unless `--checkpoint` names another file.
 """
@@ -18,8 +19,10 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPTokenizer, SegformerImageProcessorPil
 
-from train import clip, face_parser
+from train import clip, parser
+from train.clothes_parser import ClothesParser
 from train.detector import Detector, FaceDetector
+from train.face_parser import FaceParser
 from train.recognizer import CROP_SIZE, FaceRecognizer, Recognizer
 
 LOGGER = logging.getLogger(__name__)
@@ -78,11 +81,11 @@ def export_recognizer(recognizer: FaceRecognizer, path: Path) -> None:
     )
 
 
-def export_face_parser(module: face_parser.FaceParser, path: Path) -> None:
+def export_parser(module: parser.Parser, path: Path) -> None:
     """Write the SegFormer and its image processor as a transformers folder."""
     module.parser.save_pretrained(path)
-    size = {"height": face_parser.INPUT_SIZE, "width": face_parser.INPUT_SIZE}
-    mean, std = list(face_parser.IMAGE_MEAN), list(face_parser.IMAGE_STD)
+    size = {"height": parser.INPUT_SIZE, "width": parser.INPUT_SIZE}
+    mean, std = list(parser.IMAGE_MEAN), list(parser.IMAGE_STD)
     SegformerImageProcessorPil(size=size, image_mean=mean, image_std=std).save_pretrained(path)
 
 
@@ -101,20 +104,21 @@ def export_clip(module: clip.Clip, path: Path, *, tokenizer: Path = Path(".train
 EXPORTS: dict[str, tuple[type, Callable[..., None]]] = {
     "detector": (Detector, lambda module, path: export_detector(module.detector, path)),
     "recognizer": (Recognizer, lambda module, path: export_recognizer(module.recognizer, path)),
-    "face_parser": (face_parser.FaceParser, export_face_parser),
+    "face_parser": (FaceParser, export_parser),
+    "clothes_parser": (ClothesParser, export_parser),
     "clip": (clip.Clip, export_clip),
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and export one model."""
-    parser = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", choices=EXPORTS)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--checkpoint", type=Path)
-    options = parser.parse_args(arguments)
+    command.add_argument("model", choices=EXPORTS)
+    command.add_argument("output", type=Path)
+    command.add_argument("--checkpoint", type=Path)
+    options = command.parse_args(arguments)
     checkpoint = options.checkpoint or Path(f".train/{options.model}/last.ckpt")
     module_type, export = EXPORTS[options.model]
     module = module_type.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()

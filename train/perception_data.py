@@ -17,13 +17,25 @@ from transformers import CLIPTokenizer
 from train.alignment import align_faces
 from train.clip import INPUT_SIZE as CLIP_SIZE
 from train.clip import train_tokenizer
+from train.clothes_parser import relabel
 from train.degradation import Degradation
 from train.detection_canvas import compose_canvases
-from train.picture_cache import Pictures, load_album, load_pictures, write_chunk_captions
+from train.picture_cache import (
+    WARDROBE_SEED,
+    Pictures,
+    join_pictures,
+    load_album,
+    load_pictures,
+    load_wardrobe,
+    write_chunk_captions,
+)
 
 CANVAS_SIZES: tuple[int, ...] = (128, 128, 128, 160, 192, 256, 320, 320, 320, 448, 640)
 REFERENCE_CANVAS = 160
 ALBUM_SHARE = 0.4
+# Of a batch for the clothes parser.
+CONTENT_SHARES = {"place": 0.12, "one person": 0.43, "two people": 0.17, "three people": 0.08, "garment": 0.2}
+CUT_OUT_SHARE = 0.5
 
 
 class Batches(IterableDataset):
@@ -163,6 +175,41 @@ class ParsingData(OnePerson):
         return {"pixel_values": self.degradation(crops, generator), "labels": labels[:, 0].long()}
 
 
+class ClothesData(PerceptionData):
+    """Whole pictures of people, places and garments alone, with the clothes parser's labels.
+
+    Half of the garments lie on a plain ground of any colour, as pictures that were cut out before do.
+    """
+
+    degradation = Degradation(softness=2.0, compression=0.06)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        self.train_pictures, self.validation_pictures = (
+            join_pictures([pictures, load_wardrobe(self.folder, split)])
+            for pictures, split in ((self.train_pictures, "train"), (self.validation_pictures, "validation"))
+        )
+
+    def draw(self, pictures: Pictures, count: int, generator: torch.Generator) -> Pictures:
+        """Some of the pictures, with repetition, every content in its share."""
+        is_garment = pictures.scenes >= WARDROBE_SEED
+        content = torch.where(is_garment, len(CONTENT_SHARES) - 1, pictures.present.sum(1))
+        weights = torch.tensor(list(CONTENT_SHARES.values())) / content.bincount(
+            minlength=len(CONTENT_SHARES)
+        )
+        return pictures.rows(torch.multinomial(weights[content], count, True, generator=generator))
+
+    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
+        drawn = self.draw(pictures, self.batch_size, generator)
+        frames, labels = drawn.frames.float() / 255, relabel(drawn.labels)
+        cut_out = torch.rand(len(drawn), generator=generator) < CUT_OUT_SHARE
+        plain = torch.rand(len(drawn), 3, 1, 1, generator=generator).expand_as(frames)
+        ground = (labels == 0) & (cut_out & (drawn.scenes >= WARDROBE_SEED)).view(-1, 1, 1)
+        frames = torch.where(ground[:, None], plain, frames)
+        frames, labels = frame_anew(frames, labels, generator)
+        return {"pixel_values": self.degradation(frames, generator), "labels": labels}
+
+
 class CaptionData(OnePerson):
     """A whole picture, a face from another moment of its scene, and the scene's caption."""
 
@@ -211,6 +258,29 @@ def widen(landmarks: Tensor, factor: float | Tensor) -> Tensor:
     """Landmarks (B, 5, 2) pushed away from their middle: a crop aligned by them shows that much more."""
     middle = landmarks.mean(1, keepdim=True)
     return middle + (landmarks - middle) * factor
+
+
+def frame_anew(frames: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 3, H, W) with their labels (B, H, W) closer or wider, squeezed, moved, some mirrored."""
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.empty(len(frames)).uniform_(low, high, generator=generator)
+
+    zoom, squeeze = draw(-0.6, 0.25).exp(), draw(-0.3, 0.3).exp()
+    # Shown is the share of the picture from -1 to 1 in which x and y are at most so large.
+    share_x, share_y = (zoom * squeeze).clamp(max=1.4), (zoom / squeeze).clamp(max=1.4)
+    mirrored = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    matrix = torch.zeros(len(frames), 2, 3)
+    matrix[:, 0, 0], matrix[:, 1, 1] = share_x * mirrored, share_y
+    matrix[:, 0, 2] = (1 - share_x).abs() * draw(-1, 1)
+    matrix[:, 1, 2] = (1 - share_y).abs() * draw(-1, 1)
+    grid = F.affine_grid(matrix, list(frames.shape), align_corners=False)
+    # Beyond the border the outermost pixels go on, and their labels with them.
+    framed = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+    relabelled = F.grid_sample(
+        labels[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
+    )
+    return framed, relabelled[:, 0].round().long()
 
 
 def _other_moment(scenes: Tensor, index: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Rendered pictures of the synthetic people, kept on disk for the perception models.
 
 A chunk holds 64 identities in several videos and portraits, some pictures with two and three people, and
-places without people, all 128 px wide. The album holds fewer pictures of 512 px, with their detail. Both are
-rendered on demand and never again; all about them follows from the split and the chunk number.
+places without people, all 128 px wide. The wardrobe holds garments alone, as wide. The album holds fewer
+pictures of 512 px, with their detail. All are rendered on demand and never again; all about them follows from
+the split and the chunk number.
 
 Axes: N pictures, P = 3 slots for people, H = W.
 """
@@ -59,6 +60,8 @@ ALBUM_SHOTS: tuple[Shot, ...] = (
 )
 ALBUM_SIZE = 512
 ALBUM_SEED = 900_000_000
+WARDROBE_SHOTS: tuple[Shot, ...] = (Shot(scenes=512, keeps_identity=False, content="garments"),)
+WARDROBE_SEED = 950_000_000
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,9 @@ def chunk_scenes(split: Split, chunk: int) -> Iterator[tuple[int, Scenes, Tensor
             first += count
 
 
-def album_scenes(split: Split) -> Iterator[tuple[int, Scenes, Tensor]]:
-    """As `chunk_scenes`, for the album: one frame of each scene, nobody counts."""
-    first = ALBUM_SEED
-    for shot in ALBUM_SHOTS:
+def still_scenes(shots: tuple[Shot, ...], first: int, split: Split) -> Iterator[tuple[int, Scenes, Tensor]]:
+    """As `chunk_scenes`, for album and wardrobe: one frame of each scene, nobody counts."""
+    for shot in shots:
         yield first, _sample_shot(shot, first, shot.scenes, split, 1), torch.full((shot.scenes, 1), NOBODY)
         first += shot.scenes
 
@@ -179,7 +181,14 @@ def load_pictures(folder: Path, split: Split, num_chunks: int) -> Pictures:
 
 def load_album(folder: Path, split: Split) -> Pictures:
     """The large pictures of a split, rendered now if they are missing."""
-    return _load_or_take(folder / split / "album.pt", album_scenes(split), ALBUM_SIZE)
+    scenes = still_scenes(ALBUM_SHOTS, ALBUM_SEED, split)
+    return _load_or_take(folder / split / "album.pt", scenes, ALBUM_SIZE)
+
+
+def load_wardrobe(folder: Path, split: Split) -> Pictures:
+    """The garments alone of a split, rendered now if they are missing; scenes count from WARDROBE_SEED."""
+    scenes = still_scenes(WARDROBE_SHOTS, WARDROBE_SEED, split)
+    return _load_or_take(folder / split / "wardrobe.pt", scenes, PICTURE_SIZE)
 
 
 def _load_or_take(path: Path, batches: Iterator[tuple[int, Scenes, Tensor]], size: int) -> Pictures:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from concat_id.faces import FaceFinder
-from concat_id.parsing import FaceParser as Parser
+from concat_id.parsing import Parser
 from train.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
 from train.anchors import (
     FACE,
@@ -29,6 +29,8 @@ from train.anchors import (
     make_anchors,
 )
 from train.clip import Clip, train_tokenizer
+from train.clothes_parser import LABEL_MAP as CLOTHES_MAP
+from train.clothes_parser import ClothesParser, relabel
 from train.degradation import Degradation, cosine_basis
 from train.detection_canvas import compose_canvases
 from train.detector import Detector, FaceDetector
@@ -36,12 +38,16 @@ from train.export_perception import (
     ScrfdOutputs,
     export_clip,
     export_detector,
-    export_face_parser,
+    export_parser,
     export_recognizer,
 )
-from train.face_parser import FaceParser, confusion_matrix, label_iou
+from train.face_parser import LABEL_MAP as FACE_MAP
+from train.face_parser import FaceParser
+from train.parser import Parser as ParserModule
 from train.people import SEED_RANGES, render, sample_scenes
-from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, Pictures
+from train.people.labels import CLOTH, HAT, NECK
+from train.perception_data import CONTENT_SHARES, ClothesData, frame_anew
+from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures
 from train.recognizer import ArcFaceHead, FaceRecognizer, Recognizer
 
 STRIDES = (8, 16, 32)
@@ -238,10 +244,12 @@ class TestTraining:
         own = [head(embeddings, identities, margin)[range(4), range(4)] for margin in (0.0, 0.3)]
         assert (own[1] < own[0]).all()
 
-    def test_parser_learns(self, generator: torch.Generator) -> None:
+    @pytest.mark.parametrize("parser_type", [FaceParser, ClothesParser])
+    def test_parser_learns(self, parser_type: type[ParserModule], generator: torch.Generator) -> None:
         pixels = torch.rand(2, 3, 64, 64, generator=generator)
-        batch = {"pixel_values": pixels, "labels": (pixels[:, 0] > 0.5).long() * 13}
-        losses = list(train_steps(FaceParser(warmup_steps=1, decay_steps=1), batch, 5))
+        label = parser_type.label_map.occurring[-1]
+        batch = {"pixel_values": pixels, "labels": (pixels[:, 0] > 0.5).long() * label}
+        losses = list(train_steps(parser_type(warmup_steps=1, decay_steps=1), batch, 5))
         assert losses[-1] < losses[0]
 
     def test_clip_learns(self, generator: torch.Generator) -> None:
@@ -254,8 +262,38 @@ class TestTraining:
 
     def test_iou_of_a_perfect_and_a_wrong_map(self) -> None:
         labels = torch.tensor([[0, 1, 13, 13]])
-        assert label_iou(confusion_matrix(labels, labels))["hair"] == 1.0
-        assert label_iou(confusion_matrix(torch.tensor([[0, 1, 1, 13]]), labels))["hair"] == 0.5
+        assert FACE_MAP.iou(FACE_MAP.confusion(labels, labels))["hair"] == 1.0
+        assert FACE_MAP.iou(FACE_MAP.confusion(torch.tensor([[0, 1, 1, 13]]), labels))["hair"] == 0.5
+
+
+class TestClothesData:
+    def test_the_renderers_labels_keep_their_meaning(self) -> None:
+        names = [CLOTHES_MAP.names[label] for label in relabel(torch.tensor([0, HAT, NECK, CLOTH]))]
+        assert names == ["Background", "Hat", "Face", "Upper-clothes"]
+        every = torch.tensor(FACE_MAP.occurring)
+        assert set(relabel(every.byte()).tolist()) == set(CLOTHES_MAP.occurring)
+
+    def test_labels_move_with_the_pixels(self, generator: torch.Generator) -> None:
+        labels = torch.zeros(8, 64, 64, dtype=torch.long)
+        labels[:, 20:44, 10:40] = 4
+        pixels = (labels == 4).float()[:, None].expand(-1, 3, -1, -1)
+        framed, moved = frame_anew(pixels, labels, generator)
+        assert ((framed[:, 0] > 0.5) == (moved == 4)).float().mean() > 0.98
+        assert not torch.equal(moved, labels)
+
+    def test_every_content_is_drawn_in_its_share(self, generator: torch.Generator) -> None:
+        pictures = make_pictures(400, generator)
+        pictures.present[:] = False
+        pictures.present[:300, 0] = True
+        pictures.present[100:110, 1] = True
+        pictures.scenes[350:] = WARDROBE_SEED
+        drawn = ClothesData().draw(pictures, 4000, generator)
+        shown = CONTENT_SHARES["one person"], CONTENT_SHARES["two people"], CONTENT_SHARES["garment"]
+        found = drawn.present.sum(1)
+        total = sum(CONTENT_SHARES.values()) - CONTENT_SHARES["three people"]
+        counts = (found == 1).sum(), (found == 2).sum(), (drawn.scenes == WARDROBE_SEED).sum()
+        for share, count in zip(shown, counts, strict=True):
+            assert abs(count / 4000 - share / total) < 0.03
 
 
 @pytest.fixture(scope="module")
@@ -298,14 +336,11 @@ class TestExport:
         outputs = pack.analysis.models["recognition"].forward(pixels.numpy() * 127.5 + 127.5)
         assert np.allclose(outputs, pack.recognizer(pixels).numpy(), atol=1e-3)
 
-    def test_parser_folder(self, tmp_path: Path) -> None:
-        from PIL import Image
-
-        from concat_id.parsing import FaceParser as Parser
-
-        export_face_parser(FaceParser(), tmp_path)
-        labels = Parser(tmp_path).parse(Image.new("RGB", (90, 90), (200, 150, 120)))
-        assert labels.shape == (90, 90) and labels.max() < 19
+    @pytest.mark.parametrize("parser_type", [FaceParser, ClothesParser])
+    def test_parser_folder(self, parser_type: type[ParserModule], tmp_path: Path) -> None:
+        export_parser(parser_type(), tmp_path)
+        labels = Parser(tmp_path).parse(Image.new("RGB", (90, 80), (200, 150, 120)))
+        assert labels.shape == (80, 90) and labels.max() < len(parser_type.label_map.names)
 
     def test_clip_folder_takes_any_text(self, tmp_path: Path) -> None:
         train_tokenizer(["a person on a beach"], 600).save_pretrained(tmp_path / "tokenizer")

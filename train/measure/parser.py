@@ -1,11 +1,14 @@
-"""How well the face parser labels aligned crops of people it has never seen.
+"""How well a parser labels people it has never seen.
 
-    python -m train.measure.parser [--folder assets/embedded/face_parser]
+    python -m train.measure.parser face_parser      # 448 px aligned crops of 256 px pictures
+    python -m train.measure.parser clothes_parser   # whole 256 px pictures of people, places, garments alone
 
-Prints intersection over union of every occurring label, and their mean, on 448 px crops of 256 px pictures.
+Prints intersection over union of every occurring label, and their mean; of the clothes parser also that of
+whole people against everything else.
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,48 +16,84 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
+from train import clothes_parser, face_parser
 from train.alignment import align_faces
-from train.face_parser import LABELS, confusion_matrix, label_iou
-from train.people import render, sample_scenes
+from train.parser import LabelMap
+from train.people import Scenes, render, sample_scenes
 
 PICTURE_SIZE = 256
 CROP_SIZE = 448
 BATCH = 8
-BATCHES_PER_CAMERA = 8
+SEEDS = range(8)
 
 
-def test_crops(seed: int, camera: str) -> tuple[Tensor, Tensor]:
-    """Aligned crops (B, 3, 448, 448) in [0, 1] and labels (B, 448, 448)."""
-    scenes = sample_scenes(seed, BATCH, split="test", num_frames=1, camera=camera)
-    rendering = render(scenes, PICTURE_SIZE, PICTURE_SIZE)
-    landmarks = rendering.landmarks[:, 0, 0]
-    crops = align_faces(rendering.frames[:, 0], landmarks, CROP_SIZE)
-    labels = align_faces(rendering.labels[:, :1].float(), landmarks, CROP_SIZE, mode="nearest")
-    return crops, labels[:, 0].long()
+def face_crops() -> Iterator[tuple[Tensor, Tensor]]:
+    """Aligned crops (B, 3, 448, 448) in [0, 1] with labels (B, 448, 448)."""
+    for camera in ("video", "portrait"):
+        for seed in SEEDS:
+            scenes = sample_scenes(seed, BATCH, split="test", num_frames=1, camera=camera)
+            rendering = render(scenes, PICTURE_SIZE, PICTURE_SIZE)
+            landmarks = rendering.landmarks[:, 0, 0]
+            labels = align_faces(rendering.labels[:, :1].float(), landmarks, CROP_SIZE, mode="nearest")
+            yield align_faces(rendering.frames[:, 0], landmarks, CROP_SIZE), labels[:, 0].long()
+
+
+def whole_pictures() -> Iterator[tuple[Tensor, Tensor]]:
+    """Pictures (B, 3, 256, 256) in [0, 1] of 1 to 3 people, nobody, garments; labels (B, 256, 256)."""
+    for seed in SEEDS:
+        for scenes in _sample_contents(seed):
+            rendering = render(scenes, PICTURE_SIZE, PICTURE_SIZE)
+            yield rendering.frames[:, 0], clothes_parser.relabel(rendering.labels[:, 0])
+
+
+def _sample_contents(seed: int) -> list[Scenes]:
+    people = [sample_scenes(seed, BATCH, split="test", num_people=count, num_frames=1) for count in (1, 2, 3)]
+    return [*people, people[0].without_people(), people[0].garments_only()]
+
+
+SUBJECTS = {
+    "face_parser": (face_parser.LABEL_MAP, face_crops),
+    "clothes_parser": (clothes_parser.LABEL_MAP, whole_pictures),
+}
 
 
 @torch.inference_mode()
+def measure(folder: Path, label_map: LabelMap, batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    """The confusion of a transformers folder's parser on pictures and labels, (K, K) long."""
+    model = SegformerForSemanticSegmentation.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = AutoImageProcessor.from_pretrained(folder)
+    confusion = torch.zeros(len(label_map.names), len(label_map.names), dtype=torch.long)
+    for frames, labels in batches:
+        pictures = list((frames * 255).round().byte())
+        logits = model(**processor(pictures, return_tensors="pt")).logits
+        predicted = F.interpolate(logits, labels.shape[-2:], mode="bilinear").argmax(1)
+        confusion += label_map.confusion(predicted, labels)
+    return confusion
+
+
+def subject_iou(confusion: Tensor) -> float:
+    """Intersection over union of everything but the background, label 0."""
+    hits = confusion[1:, 1:].sum()
+    return (hits / (confusion.sum() - confusion[0, 0])).item()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, print the figures."""
-    parser = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, default=Path("assets/embedded/face_parser"))
-    options = parser.parse_args(arguments)
-    model = SegformerForSemanticSegmentation.from_pretrained(options.folder, dtype=torch.float32).eval()
-    processor = AutoImageProcessor.from_pretrained(options.folder)
-    confusion = torch.zeros(len(LABELS), len(LABELS), dtype=torch.long)
-    for camera in ("video", "portrait"):
-        for seed in range(BATCHES_PER_CAMERA):
-            crops, labels = test_crops(seed, camera)
-            pictures = list((crops * 255).round().byte())
-            logits = model(**processor(pictures, return_tensors="pt")).logits
-            predicted = F.interpolate(logits, (CROP_SIZE, CROP_SIZE), mode="bilinear").argmax(1)
-            confusion += confusion_matrix(predicted, labels)
-    overlaps = label_iou(confusion)
+    command.add_argument("parser", choices=SUBJECTS)
+    command.add_argument("--folder", type=Path, help="default: assets/embedded/PARSER")
+    options = command.parse_args(arguments)
+    label_map, pictures = SUBJECTS[options.parser]
+    folder = options.folder or Path("assets/embedded") / options.parser
+    confusion = measure(folder, label_map, pictures())
+    overlaps = label_map.iou(confusion)
     for label, overlap in overlaps.items():
-        print(f"{label:>12}: {overlap:.3f}")
-    print(f"   mean IoU : {sum(overlaps.values()) / len(overlaps):.3f}")
+        print(f"{label:>13}: {overlap:.3f}")
+    print(f"    mean IoU : {sum(overlaps.values()) / len(overlaps):.3f}")
+    if options.parser == "clothes_parser":
+        print(f"whole people : {subject_iou(confusion):.3f}")
 
 
 if __name__ == "__main__":
