@@ -1,7 +1,7 @@
 """Attention for training on a CPU, as two matrix products.
 
-torch's fused kernel spares memory that short sequences do not need, and its backward pass costs twice the time
-of the products' (`tests/benchmarks/benchmark_attention.py`).
+torch's fused kernel spares memory that short sequences do not need, and takes longer, above all backwards
+(`tests/benchmarks/benchmark_attention.py`).
 """
 
 from collections.abc import Callable

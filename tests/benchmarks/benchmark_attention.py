@@ -1,4 +1,4 @@
-"""Seconds for attention, forward and backward, fused and plain: `python -m tests.benchmarks.benchmark_attention`.
+"""Seconds of attention forth and back, fused and plain: `python -m tests.benchmarks.benchmark_attention`.
 
 The sequences are those of the embedded model's training: 17 frames with one reference, and stills with one.
 """
