@@ -1,4 +1,4 @@
-"""The small video-text model: ViCLIP's architecture, started from the embedded CLIP as ViCLIP was from OpenAI's.
+"""The small video-text model: ViCLIP's architecture, started from the embedded CLIP.
 
     python -m train fit --config train/configs/video_clip.yaml
 

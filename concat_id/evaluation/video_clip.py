@@ -107,7 +107,7 @@ class VideoTextScorer:
 
 
 def middle_frames(num_frames: int) -> list[int]:
-    """The middles of 8 equal intervals, as in VBench's `overall_consistency`; a short video repeats frames."""
+    """The middles of 8 equal intervals, as VBench takes them; a short video repeats frames."""
     edges = np.linspace(0, num_frames, NUM_FRAMES + 1).astype(int)
     return [int((low + max(low, high - 1)) // 2) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
