@@ -1,6 +1,9 @@
 """The command line: `python -m concat_id generate | score | convert`.
 
     python -m concat_id generate --reference face.png --prompt "A person laughs on a beach." --output out.mp4
+    python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
+    python -m concat_id generate --task try-on --reference face.png --garment shirt.png --prompt "..."
+    python -m concat_id generate --job out.json --output again.mp4
     python -m concat_id score --reference face.png --video out.mp4
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
 
@@ -15,14 +18,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from concat_id.errors import InputError
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.errors import InputError, InvalidJob
+from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Preview
-    from concat_id.job import Job
+    from concat_id.job import Job, Reference
+    from concat_id.scoring import Target
 
 # Steps between two reports of progress, each of which decodes and scores a preview.
 PROGRESS_EVERY = 5
@@ -50,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The three commands and their options."""
-    parser = _Parser("python -m concat_id", description="Videos of the person in a picture.")
+    parser = _Parser("python -m concat_id", description="Videos of the people in pictures.")
     commands = parser.add_subparsers(required=True, metavar="generate | score | convert")
-    _add_generate(commands.add_parser("generate", help="make a video of the person in a picture"))
-    _add_score(commands.add_parser("score", help="score a video against a reference picture"))
+    _add_generate(commands.add_parser("generate", help="make a video of the people in pictures"))
+    _add_score(commands.add_parser("score", help="score a video against reference pictures"))
     _add_convert(commands.add_parser("convert", help="turn an authors' checkpoint into a diffusers folder"))
     return parser
 
@@ -62,36 +66,61 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     """Options of `generate`."""
     add = parser.add_argument
     parser.set_defaults(run=run_generate)
-    add("--task", default="single", help="what to make (default: single)")
-    add("--reference", type=Path, required=True, help="picture of the person")
-    add("--prompt", required=True, help="what should happen, in a sentence")
-    add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
-    add("--face-index", type=int, help="which face, 0 for the largest (default: 0)")
-    add("--whole-picture", action="store_true", help="use the picture as it is")
+    add("--job", type=Path, help="JSON file with the whole job, such as a video's; instead of what follows")
+    add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
+    _add_references(parser)
+    add("--prompt", help="what should happen, in a sentence")
+    add("--face-index", type=int, action="append", help="which face of each picture, 0 for the largest")
+    add(
+        "--whole-picture",
+        action="append",
+        nargs="?",
+        const="face",
+        choices=("face", "garment", "background"),
+        help="use the pictures of this role as they are (default: face)",
+    )
     add("--seed", type=int, help="0 to 4294967295 (default: random)")
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
     add("--negative-prompt", help="what should not be seen (default: the preset's)")
+    _add_preset(parser)
+    add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
     add("--device", help="cuda, mps or cpu (default: the best there is)")
-    _add_common(parser)
+    _add_json(parser)
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
     """Options of `score`."""
     parser.set_defaults(run=run_score)
-    parser.add_argument("--reference", type=Path, required=True, help="picture of the person")
+    _add_references(parser)
     parser.add_argument("--video", type=Path, required=True, help="video to score")
     samplings = ("auto", "all", "consisid-16")
     parser.add_argument("--sampling", default="auto", choices=samplings, help="which frames (default: auto)")
-    _add_common(parser)
+    _add_preset(parser)
+    _add_json(parser)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Options of both `generate` and `score`."""
-    parser.add_argument(
-        "--preset", default=DEFAULT_PRESET, choices=PRESETS, help=f"which models (default: {DEFAULT_PRESET})"
+def _add_references(parser: argparse.ArgumentParser) -> None:
+    """The pictures, for `generate` and `score`."""
+    add = parser.add_argument
+    add(
+        "--reference",
+        type=Path,
+        action="append",
+        help="picture of a person; once for each, from left to right",
     )
+    add("--garment", type=Path, help="picture of what the person wears")
+    add("--background", type=Path, help="picture of the place")
+
+
+def _add_preset(parser: argparse.ArgumentParser) -> None:
+    """Which models, for `generate` and `score`."""
+    parser.add_argument("--preset", choices=PRESETS, help=f"which models (default: {DEFAULT_PRESET})")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    """The form of the output, for `generate` and `score`."""
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
 
 
@@ -125,10 +154,14 @@ def run_generate(options: argparse.Namespace) -> None:
 
 
 def _read_job(options: argparse.Namespace) -> Job:
-    """The job that the options describe."""
-    from concat_id.job import Job, Reference, Settings
+    """The job that the options name or describe."""
+    from concat_id.job import Job, Settings
 
-    reference = Reference("face", str(options.reference), options.face_index, options.whole_picture)
+    if options.job:
+        _refuse_beside_job(options)
+        return Job.load(options.job)
+    if options.prompt is None:
+        raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
     settings = Settings(
         seed=options.seed,
         num_inference_steps=options.steps,
@@ -136,7 +169,39 @@ def _read_job(options: argparse.Namespace) -> Job:
         reference_guidance_scale=options.reference_guidance,
         negative_prompt=options.negative_prompt,
     )
-    return Job(options.task, (reference,), options.prompt, settings, options.preset)
+    return Job(
+        options.task or "single",
+        _read_references(options),
+        options.prompt,
+        settings,
+        options.preset or DEFAULT_PRESET,
+    )
+
+
+def _refuse_beside_job(options: argparse.Namespace) -> None:
+    """A job file says everything that determines a video."""
+    others = set(vars(options)) - {"run", "job", "output", "device", "json"}
+    given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
+    if given:
+        raise InvalidJob(f"--job and {', '.join(given)} were both given; change the job's file instead.")
+
+
+def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
+    """The references that the options describe, in the order of their roles."""
+    from concat_id.job import Reference
+
+    faces, whole = options.reference or [], options.whole_picture or []
+    indices = options.face_index or [None] * len(faces)
+    if len(indices) != len(faces):
+        raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
+    others = {"garment": options.garment, "background": options.background}
+    return (
+        *(
+            Reference("face", face, index, "face" in whole)
+            for face, index in zip(faces, indices, strict=True)
+        ),
+        *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
+    )
 
 
 def _show_progress(preview: Preview) -> None:
@@ -148,14 +213,32 @@ def _show_progress(preview: Preview) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a video."""
-    from concat_id.pictures import load_picture
-    from concat_id.presets import load_face_tools
+    if not options.reference:
+        raise InvalidJob("there is nobody to compare with; give --reference.")
     from concat_id.video import read_video
 
-    picture, video = load_picture(options.reference), read_video(options.video)
-    scorer = load_face_tools(options.preset).scorer
-    scores = scorer.score(scorer.describe(picture), video.frames, sampling=options.sampling)
+    video = read_video(options.video)
+    scores = _read_target(options).score(video.frames, sampling=options.sampling)
     _finish(options, scores=scores.to_dict(), video=str(options.video))
+
+
+def _read_target(options: argparse.Namespace) -> Target:
+    """What the options name to compare a video with."""
+    from concat_id.pictures import load_picture
+    from concat_id.presets import load_clothes_parser, load_face_tools
+    from concat_id.references import prepare_background, prepare_garment
+    from concat_id.scoring import Target
+
+    preset = options.preset or DEFAULT_PRESET
+    pictures = [load_picture(path) for path in options.reference]
+    scorer = load_face_tools(preset).scorer
+    faces = tuple(scorer.describe(picture) for picture in pictures)
+    if not (options.garment or options.background):
+        return Target(scorer, faces)
+    parser = load_clothes_parser(preset)
+    garment = options.garment and prepare_garment(load_picture(options.garment), parser).picture
+    place = options.background and prepare_background(load_picture(options.background), parser).picture
+    return Target(scorer, faces, parser, garment=garment, place=place)
 
 
 def run_convert(options: argparse.Namespace) -> None:
@@ -172,9 +255,19 @@ def _finish(options: argparse.Namespace, **facts: Any) -> None:
         print(json.dumps(facts), flush=True)
         return
     scores = facts.pop("scores") or {}
-    for name, value in {**scores, **facts}.items():
+    people, worst = scores.pop("people", []), scores.pop("worst", None)
+    _print_figures(scores)
+    for index, person in enumerate(people):
+        print(f"person {index + 1}{', the least alike' if index == worst else ''}:")
+        _print_figures(person, indent="  ")
+    _print_figures(facts)
+
+
+def _print_figures(figures: dict[str, Any], indent: str = "") -> None:
+    """One line for each, but for those of single frames."""
+    for name, value in figures.items():
         if name != "frames":
-            print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+            print(f"{indent}{name}: {value:.3f}" if isinstance(value, float) else f"{indent}{name}: {value}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ class FaceTooSmall(InputError):
     """The chosen face has too few pixels to carry an identity."""
 
 
+class NoGarmentFound(InputError):
+    """No clothing was recognised in a picture that is to serve as a garment reference."""
+
+
+class PlaceHidden(InputError):
+    """People hide too much of a picture that is to serve as a background reference."""
+
+
 class UnreadableVideo(InputError):
     """The file is missing, is not a video of a known format, or is damaged."""
 
@@ -37,6 +45,18 @@ class VideoTooLarge(InputError):
 
 class InvalidJob(InputError):
     """The job asks for something its preset cannot do."""
+
+
+class RunNotFound(InputError):
+    """The run was deleted, was never there, or belongs to another visitor."""
+
+
+class ForeignVideo(InputError):
+    """The video was not made here, or its settings were lost on the way."""
+
+
+class NotComparable(InputError):
+    """The videos differ in more than their settings, or there are too few of them."""
 
 
 class WeightsUnavailable(InputError):

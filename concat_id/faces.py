@@ -89,6 +89,12 @@ class FaceFinder:
         largest = np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
         return self._embed(pixels, boxes[largest], landmarks[largest])
 
+    def find_in_frame(self, frame: Image.Image | np.ndarray) -> list[Face]:
+        """All faces of a video frame (RGB), searched at one scale."""
+        pixels = _to_bgr(frame)
+        boxes, landmarks = self._detect_or_pad(pixels, (self._frame_size_px,))
+        return [self._embed(pixels, *found) for found in zip(boxes, landmarks, strict=True)]
+
     def _detect_or_pad(self, pixels: np.ndarray, sizes_px: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes with scores (N, 5) and landmarks (N, 5, 2); without a find, once more with grey around."""
         boxes, landmarks = self._detect(pixels, sizes_px)

@@ -1,4 +1,4 @@
-"""Running a job: previews and live scores while the video forms, then the MP4 with its sidecar file.
+"""Running a job: previews and live scores while the video forms, then the MP4 with its sidecar files.
 
     for event in generate(job, Path("outputs")):
         ...
@@ -8,16 +8,12 @@ The one line through the product: the app and the command line iterate it. Axes:
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,14 +23,14 @@ from concat_id.pictures import load_picture
 from concat_id.presets import (
     DEFAULT_PRESET,
     PRESETS,
-    FaceTools,
+    load_clothes_parser,
     load_face_tools,
     load_pipeline,
     weights_digest,
 )
-from concat_id.references import PreparedReference, prepare_face
-from concat_id.scoring import ReferenceFace, Scorer, Scores
-from concat_id.video import write_video
+from concat_id.references import PreparedReference, prepare_background, prepare_face, prepare_garment
+from concat_id.results import describe_run, write_result
+from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +48,7 @@ class Preview:
     index: int  # of the denoising step, from 0
     total: int  # number of steps
     frames: np.ndarray  # (T, H, W, 3) uint8; only the clip's first frames where decoding all would take long
-    scores: Scores | None  # None without a face to compare with
+    scores: Scores | None  # None where a face reference shows no face to compare with
     seconds: float  # since the start
     seconds_left: float  # estimated
 
@@ -63,8 +59,8 @@ class Result:
 
     video: Path  # MP4
     sidecar: Path  # JSON: the job, the scores, versions, seconds
-    job: Job  # with all settings filled in: running it again gives the same video
-    scores: Scores | None  # None without a face to compare with
+    job: Job  # with all settings, and the pictures beside the video: running it again gives the same video
+    scores: Scores | None  # None where a face reference shows no face to compare with
     seconds: float  # since the start
     frames: np.ndarray  # (T, H, W, 3) uint8
 
@@ -87,16 +83,15 @@ def generate(
     job = job.resolve()
     device = choose_device(device)
     # 2. Prepare the references
-    tools = load_face_tools(job.preset)
     pictures = [load_picture(reference.picture) for reference in job.references]
     prepared = [
-        _prepare(reference, picture, tools)
+        _prepare(reference, picture, job.preset)
         for reference, picture in zip(job.references, pictures, strict=True)
     ]
-    target = _describe_target(pictures, prepared, tools)
+    target = _describe_target(job, pictures, prepared)
     # 3. Denoise
     pipeline = load_pipeline(job.preset, device)
-    previews = _Previews(pipeline, tools.scorer, target, PRESETS[job.preset].preview_latent_frames, started)
+    previews = _Previews(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:
             is_last = step.index + 1 == step.total
@@ -104,19 +99,17 @@ def generate(
                 yield previews.make(step)
     # 4. Decode and score
     frames = decode_frames(pipeline, step.latents)
-    scores = tools.scorer.score(target, frames) if target else None
+    scores = target.score(frames) if target else None
     # 5. Write
-    video = _video_path(output, job)
-    report = _report(job, pictures, prepared, scores)
-    write_video(frames, job.settings.fps, video, _without_folders(report))
-    seconds = time.monotonic() - started
-    sidecar = _write_json(report | {"seconds": round(seconds, 3)}, video.with_suffix(".json"))
-    yield Result(video, sidecar, job, scores, seconds, frames)
+    notes = [reference.notes for reference in prepared]
+    facts = describe_run(pictures, notes, scores, PRESETS[job.preset].title, weights_digest(job.preset))
+    files = write_result(output, job, frames, pictures, facts, started)
+    yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames)
 
 
 def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> PreparedReference:
     """A reference as the model of a preset will see it, to show it beforehand."""
-    return _prepare(reference, load_picture(reference.picture), load_face_tools(preset))
+    return _prepare(reference, load_picture(reference.picture), preset)
 
 
 def decode_frames(pipeline: ConcatIDWanPipeline, latents: Tensor) -> np.ndarray:
@@ -134,13 +127,11 @@ class _Previews:
     def __init__(
         self,
         pipeline: ConcatIDWanPipeline,
-        scorer: Scorer,
-        target: ReferenceFace | None,
+        target: Target | None,
         latent_frames: int | None,
         started: float,
     ) -> None:
         self._pipeline = pipeline
-        self._scorer = scorer
         self._target = target
         self._latent_frames = latent_frames
         self._started = started
@@ -154,9 +145,7 @@ class _Previews:
         frames = decode_frames(self._pipeline, latents)
         scores = None
         if self._target:
-            scores = self._scorer.score(
-                self._target, frames, sampling=min(PREVIEW_SCORED_FRAMES, len(frames))
-            )
+            scores = self._target.score(frames, sampling=min(PREVIEW_SCORED_FRAMES, len(frames)))
         now = time.monotonic()
         # The end decodes all latent frames, as a preview does some.
         ending = (now - began) * step.clean_latents.shape[2] / latents.shape[2]
@@ -165,9 +154,13 @@ class _Previews:
         return Preview(step.index, step.total, frames, scores, now - self._started, seconds_left)
 
 
-def _prepare(reference: Reference, picture: Image.Image, tools: FaceTools) -> PreparedReference:
+def _prepare(reference: Reference, picture: Image.Image, preset: str) -> PreparedReference:
     """Prepare a reference by its role."""
-    assert reference.role == "face"
+    if reference.role == "garment":
+        return prepare_garment(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
+    if reference.role == "background":
+        return prepare_background(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
+    tools = load_face_tools(preset)
     return prepare_face(
         picture,
         tools.finder,
@@ -178,13 +171,28 @@ def _prepare(reference: Reference, picture: Image.Image, tools: FaceTools) -> Pr
 
 
 def _describe_target(
-    pictures: list[Image.Image], prepared: list[PreparedReference], tools: FaceTools
-) -> ReferenceFace | None:
-    """What the video's faces are compared with; None for a whole picture in which there is no face."""
-    picture, face, scorer = pictures[0], prepared[0].face, tools.scorer
-    if face and scorer.finder is not tools.finder:
-        face = scorer.find_again(picture, face)
-    return scorer.describe(picture, face) if face else None
+    job: Job, pictures: list[Image.Image], prepared: list[PreparedReference]
+) -> Target | None:
+    """What the video is compared with; None where a face reference is a whole picture without a face."""
+    tools = load_face_tools(job.preset)
+    faces, others = [], {}
+    for reference, picture, seen in zip(job.references, pictures, prepared, strict=True):
+        if reference.role != "face":
+            others[reference.role] = seen.picture
+            continue
+        face = seen.face
+        if face and tools.scorer.finder is not tools.finder:
+            face = tools.scorer.find_again(picture, face)
+        if not face:
+            return None
+        faces.append(tools.scorer.describe(picture, face))
+    return Target(
+        tools.scorer,
+        tuple(faces),
+        load_clothes_parser(job.preset) if others else None,
+        garment=others.get("garment"),
+        place=others.get("background"),
+    )
 
 
 def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
@@ -206,43 +214,3 @@ def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedRefe
         generator=torch.Generator("cpu").manual_seed(settings.seed),
         max_sequence_length=PRESETS[job.preset].max_sequence_length,
     )
-
-
-def _video_path(output: Path, job: Job) -> Path:
-    """The file to write."""
-    if output.suffix.lower() == ".mp4":
-        return output
-    return output / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{job.settings.seed}.mp4"
-
-
-def _report(
-    job: Job, pictures: list[Image.Image], prepared: list[PreparedReference], scores: Scores | None
-) -> dict[str, Any]:
-    """How a video was made, and what came out; the same for every run of the same job."""
-    references = [
-        {"pixels_sha256": hashlib.sha256(picture.tobytes()).hexdigest(), "notes": list(reference.notes)}
-        for picture, reference in zip(pictures, prepared, strict=True)
-    ]
-    return {
-        "job": job.to_dict(),
-        "references": references,
-        "scores": scores.to_dict() if scores else None,
-        "model": {"title": PRESETS[job.preset].title, "transformer_sha256": weights_digest(job.preset)},
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
-    }
-
-
-def _without_folders(report: dict[str, Any]) -> dict[str, Any]:
-    """A report for the video file itself, which people pass on: no folders of the maker's machine."""
-    references = [
-        reference | {"picture": Path(reference["picture"]).name} for reference in report["job"]["references"]
-    ]
-    return report | {"job": report["job"] | {"references": references}}
-
-
-def _write_json(report: dict[str, Any], path: Path) -> Path:
-    """Write a JSON file in one step."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
-    return path

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
 
+# In the order in which a model gets the references; faces as the people stand, from left to right.
 Role = Literal["face", "garment", "background"]
+
+TASK_ROLES: dict[Task, tuple[tuple[Role, ...], ...]] = {
+    "single": (("face",),),
+    "multi": (("face", "face"), ("face", "face", "face")),
+    "try-on": (("face", "garment"), ("face", "garment", "background")),
+    "background": (("face", "background"),),
+}
+_TAKES: dict[Task, str] = {
+    "single": "one face reference",
+    "multi": "two or three face references, from left to right",
+    "try-on": "a face and a garment reference, and after them a background if one is wanted",
+    "background": "a face and a background reference",
+}
 
 SEED_LIMIT = 2**32
 MAX_PROMPT_CHARACTERS = 4000
@@ -29,8 +45,8 @@ class Reference:
 
     role: Role
     picture: str  # path of the picture file
-    face_index: int | None = None  # which face, counted from the largest; None: the largest
-    whole_picture: bool = False  # take the picture as it is, without looking for a face
+    face_index: int | None = None  # faces only: which one, counted from the largest; None: the largest
+    whole_picture: bool = False  # take the picture as it is, without looking for what the role is about
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "picture", str(self.picture))
@@ -65,12 +81,19 @@ class Job:
         """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
         _check(self.preset in PRESETS, f"preset is '{self.preset}'; choose {_either(PRESETS)}.")
         preset = PRESETS[self.preset]
-        self._check_task(preset)
         for reference in self.references:
             _check_reference(reference)
+        self._check_task(preset)
         _check_text("prompt", self.prompt)
         _check(self.prompt.strip() != "", "the prompt is empty; say in a sentence what should happen.")
         return replace(self, settings=_resolve_settings(self.settings, preset))
+
+    def with_pictures(self, pictures: Sequence[str | Path]) -> Job:
+        """The same job with its pictures elsewhere, one for each reference."""
+        references = zip(self.references, pictures, strict=True)
+        return replace(
+            self, references=tuple(replace(reference, picture=picture) for reference, picture in references)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""
@@ -90,6 +113,18 @@ class Job:
             values["settings"] = Settings(**_read("settings", Settings, values["settings"]))
         return cls(**values)
 
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """Read a JSON file, a job's or a video's sidecar; pictures are relative to the file's folder."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidJob(
+                f"'{path}' is not a readable job; give a JSON file such as lies beside every video."
+            ) from error
+        job = cls.from_dict(data["job"] if isinstance(data, dict) and "job" in data else data)
+        return job.with_pictures([path.parent / reference.picture for reference in job.references])
+
     def _check_task(self, preset: Preset) -> None:
         """Refuse tasks that the preset cannot do, and references that do not fit the task."""
         _check(self.task in get_args(Task), f"task is '{self.task}'; choose {_either(get_args(Task))}.")
@@ -98,19 +133,30 @@ class Job:
             f"preset '{self.preset}' cannot do the task '{self.task}'; it can do {_either(preset.tasks)}.",
         )
         roles = tuple(reference.role for reference in self.references)
-        if self.task == "single":
-            given = ", ".join(map(str, roles)) or "none"
-            _check(roles == ("face",), f"the task 'single' takes one face reference, got {given}.")
+        given = ", ".join(roles) or "none"
+        _check(
+            roles in TASK_ROLES[self.task],
+            f"the task '{self.task}' takes {_TAKES[self.task]}, got {given}{self._way_out(roles, preset)}.",
+        )
         _check(
             len(roles) <= preset.max_references,
             f"got {len(roles)} references; preset '{self.preset}' takes at most {preset.max_references}.",
         )
+
+    def _way_out(self, roles: tuple[Role, ...], preset: Preset) -> str:
+        """What to do about references that do not fit the task, if it is known."""
+        in_order = tuple(sorted(roles, key=get_args(Role).index))
+        if in_order in TASK_ROLES[self.task]:
+            return f"; give them in the order {', '.join(in_order)}"
+        fitting = [task for task in preset.tasks if roles in TASK_ROLES[task]]
+        return f"; for these choose the task {_either(fitting)}" if fitting else ""
 
 
 def _check_reference(reference: Reference) -> None:
     """Refuse values of the wrong kind."""
     _check(reference.role in get_args(Role), f"role is '{reference.role}'; choose {_either(get_args(Role))}.")
     if reference.face_index is not None:
+        _check(reference.role == "face", f"face_index is for faces; leave it out of the {reference.role}.")
         _check_integer("face_index", reference.face_index, 0, 1000)
     _check(
         isinstance(reference.whole_picture, bool),

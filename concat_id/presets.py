@@ -23,6 +23,8 @@ Task = Literal["single", "multi", "try-on", "background"]
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 DEFAULT_PRESET = "embedded"
+# A parser without its optimiser's state and other formats.
+_PARSER_FILES = ("*.json", "model.safetensors")
 # All of a Wan repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 
@@ -40,6 +42,7 @@ class Preset:
     face_pack: Source  # finds the faces of references
     score_pack: Source  # finds and embeds faces for scoring
     face_parser: Source
+    clothes_parser: Source  # finds garments, and people to remove from places
     clip: Source
     face_frame_size_px: int  # into which video frames are fitted to find faces
     # Video
@@ -81,6 +84,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         face_pack="hub:yongzhong/Concat-ID-Wan/antelopev2",
         score_pack="insightface:buffalo_l",
         face_parser="hub:jonathandinu/face-parsing",
+        clothes_parser="hub:mattmdjaga/segformer_b2_clothes",
         clip="hub:openai/clip-vit-base-patch32",
         face_frame_size_px=320,
         num_frames=81,
@@ -110,6 +114,7 @@ PRESETS: dict[str, Preset] = {
         face_pack=EMBEDDED / "face_pack",
         score_pack=EMBEDDED / "face_pack",
         face_parser=EMBEDDED / "face_parser",
+        clothes_parser=EMBEDDED / "clothes_parser",
         clip=EMBEDDED / "clip",
         face_frame_size_px=128,
         num_frames=17,
@@ -228,3 +233,17 @@ def _load_face_tools(name: str) -> FaceTools:
         score_finder = FaceFinder(locate(preset.score_pack), frame_size_px=preset.face_frame_size_px)
     clip = ClipEmbedder(locate(preset.clip))
     return FaceTools(finder, Parser(locate(preset.face_parser)), clip, Scorer(score_finder, clip))
+
+
+def load_clothes_parser(name: str = DEFAULT_PRESET) -> Parser:
+    """What a preset finds garments and people with; loaded at the first call, as only some jobs need it."""
+    return _load_clothes_parser(name)
+
+
+@lru_cache(maxsize=1)
+def _load_clothes_parser(name: str) -> Parser:
+    """Load a preset's clothes parser."""
+    from concat_id.parsing import Parser
+
+    _hide_loading_bars()
+    return Parser(locate(PRESETS[name].clothes_parser, patterns=_PARSER_FILES))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
+from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face, FaceFinder, align_face
+from concat_id.garments import cut_garment, shrink
 from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, Parser
+from concat_id.places import fill_people, find_people
 
 CROP_PX = 448
 MIN_FACE_PX = 40
@@ -17,6 +19,10 @@ MIN_FACE_PX = 40
 MASKED_LABELS = (BACKGROUND, HAT, EARRING, NECKLACE, CLOTH)
 # With less of the crop left, the parser is taken to have failed.
 MIN_KEPT_SHARE = 0.4
+# Of a place: less is nobody, and behind more nobody could guess.
+MIN_PEOPLE_SHARE = 0.005
+MAX_PEOPLE_SHARE = 0.3
+WHOLE_PICTURE = "The whole picture serves as the reference."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,7 @@ def prepare_face(
     faces = tuple(face for face in found if face.side_px >= MIN_FACE_PX)
     if whole_picture:
         face = choose_face(faces, face_index) if faces else None
-        return PreparedReference(picture, face, faces, ("The whole picture serves as the reference.",))
+        return PreparedReference(picture, face, faces, (WHOLE_PICTURE,))
     if not found:
         raise NoFaceFound(
             "no face was found in the picture; choose one that shows a face clearly or use the whole picture."
@@ -66,6 +72,56 @@ def prepare_face(
     crop = align_face(picture, face.landmarks, CROP_PX)
     masked, mask_notes = mask_face(crop, parser)
     return PreparedReference(masked, face, faces, notes + mask_notes)
+
+
+def prepare_garment(
+    picture: Image.Image, parser: Parser, *, whole_picture: bool = False
+) -> PreparedReference:
+    """Cut the clothing out of a picture, onto black.
+
+    Args:
+        picture: RGB, as `load_picture` returns it.
+        whole_picture: use the picture as it is, for example one that was cut out before.
+    """
+    if whole_picture:
+        return _without_face(shrink(picture), WHOLE_PICTURE)
+    garment = cut_garment(picture, parser)
+    if garment is None:
+        raise NoGarmentFound(
+            "no clothing was found in the picture; choose one that shows a garment clearly "
+            "or use the whole picture."
+        )
+    return _without_face(garment)
+
+
+def prepare_background(
+    picture: Image.Image, parser: Parser, *, whole_picture: bool = False
+) -> PreparedReference:
+    """Remove the people from the picture of a place.
+
+    Args:
+        picture: RGB, as `load_picture` returns it.
+        whole_picture: use the picture as it is, with whoever is in it.
+    """
+    picture = shrink(picture)
+    if whole_picture:
+        return _without_face(picture, WHOLE_PICTURE)
+    people = find_people(picture, parser)
+    share = people.mean()
+    if share < MIN_PEOPLE_SHARE:
+        return _without_face(picture)
+    if share > MAX_PEOPLE_SHARE:
+        raise PlaceHidden(
+            f"people hide {100 * share:.0f} % of the place, more than the {100 * MAX_PEOPLE_SHARE:.0f} % "
+            "that can be filled in; choose a picture that shows more of it or use the whole picture."
+        )
+    note = "The people in the picture were removed; what lies behind them is guessed from around them."
+    return _without_face(fill_people(picture, people), note)
+
+
+def _without_face(picture: Image.Image, *notes: str) -> PreparedReference:
+    """A reference that is about no face."""
+    return PreparedReference(picture, None, (), notes)
 
 
 def choose_face(faces: tuple[Face, ...], face_index: int | None) -> Face:

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from toys import clip_of, portrait, toy_preset, two_people, write_toy_pipeline
+from toys import clip_of, landscape, portrait, toy_preset, two_people, write_toy_pipeline
 
 from concat_id import presets
-from concat_id.__main__ import main
+from concat_id.__main__ import _read_job, build_parser, main
+from concat_id.errors import InvalidJob
+from concat_id.job import Job, Reference
 from concat_id.presets import PRESETS
 
 ROOT = Path(presets.__file__).resolve().parent.parent
@@ -77,7 +80,9 @@ def test_options_reach_the_job(face: str, tmp_path: Path, capsys: pytest.Capture
     line = [part for option in options.items() for part in option]
     assert generate(face, tmp_path / "out.mp4", *line, "--whole-picture") == 0
     job = json.loads((tmp_path / "out.json").read_text())["job"]
-    assert job["references"] == [{"role": "face", "picture": face, "face_index": 0, "whole_picture": True}]
+    assert job["references"] == [
+        {"role": "face", "picture": "out-reference-1.png", "face_index": 0, "whole_picture": True}
+    ]
     settings = job["settings"]
     assert (settings["num_inference_steps"], settings["seed"], settings["negative_prompt"]) == (
         2,
@@ -86,6 +91,41 @@ def test_options_reach_the_job(face: str, tmp_path: Path, capsys: pytest.Capture
     )
     assert (settings["guidance_scale"], settings["reference_guidance_scale"]) == (1.5, 2.0)
     assert "output: " in capsys.readouterr().out
+
+
+def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(face, tmp_path / "first" / "out.mp4", "--seed", "5", "--steps", "2") == 0
+    line = ["generate", "--job", str(tmp_path / "first" / "out.json"), "--device", "cpu"]
+    assert main([*line, "--output", str(tmp_path / "second" / "out.mp4")]) == 0
+    first, second = (tmp_path / folder / "out.mp4" for folder in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert main([*line, "--prompt", "A person sits.", "--steps", "2"]) == 2
+    assert "--job and --prompt, --steps were both given" in capsys.readouterr().err
+
+
+def read_job(*options: str) -> Job:
+    """The job that options of `generate` describe."""
+    return _read_job(build_parser().parse_args(["generate", "--prompt", "A person waves.", *options]))
+
+
+def test_references_are_read_in_the_order_of_their_roles() -> None:
+    job = read_job(
+        *("--task", "try-on", "--background", "p.png", "--garment", "g.png", "--reference", "a.png"),
+        *("--whole-picture", "garment"),
+    )
+    assert job.task == "try-on" and job.references == (
+        Reference("face", "a.png"),
+        Reference("garment", "g.png", whole_picture=True),
+        Reference("background", "p.png"),
+    )
+
+
+def test_every_face_can_be_chosen() -> None:
+    pictures = ("--task", "multi", "--reference", "a.png", "--reference", "b.png")
+    job = read_job(*pictures, "--face-index", "2", "--face-index", "0")
+    assert job.references == (Reference("face", "a.png", 2), Reference("face", "b.png", 0))
+    with pytest.raises(InvalidJob, match="got 1 --face-index for 2 --reference; give one for each"):
+        read_job(*pictures, "--face-index", "2")
 
 
 def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +141,24 @@ def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.Captur
     assert "arcsim: " in capsys.readouterr().out
 
 
+def test_score_compares_several_people_and_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from concat_id.video import write_video
+
+    landscape().save(tmp_path / "place.png")
+    write_video(np.stack([np.asarray(two_people(0, 128))] * 3), 8, tmp_path / "video.mp4")
+    line = ["score", "--video", str(tmp_path / "video.mp4"), "--background", str(tmp_path / "place.png")]
+    for seed in (5, 6):
+        portrait(seed).save(tmp_path / f"{seed}.png")
+        line += ["--reference", str(tmp_path / f"{seed}.png")]
+    assert main([*line, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert len(scores["people"]) == 2 and scores["worst"] in (0, 1) and "garment" not in scores
+    assert -1 <= scores["background"] <= 1 and 0 <= scores["order_rate"] <= 1
+    assert main(line) == 0
+    printed = capsys.readouterr().out
+    assert f"person {scores['worst'] + 1}, the least alike:" in printed and "person 2" in printed
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -109,6 +167,7 @@ def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.Captur
         (["--steps", "0"], "num_inference_steps must be"),
         (["--device", "tpu"], "device 'tpu' is not on this machine"),
         (["--face-index", "5"], "face_index is 5"),
+        (["--garment", "shirt.png"], "takes one face reference, got face, garment"),
     ],
 )
 def test_bad_options_end_with_one_sentence(
@@ -129,6 +188,23 @@ def test_unknown_options_end_with_one_sentence(
     assert end.value.code == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("concat_id: ") and printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (["generate", "--reference", "face.png"], "there is no prompt; give --prompt"),
+        (["generate", "--prompt", "A person waves."], "takes one face reference, got none"),
+        (["generate", "--job", "none.json"], "'none.json' is not a readable job"),
+        (["score", "--video", "video.mp4"], "there is nobody to compare with; give --reference"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(
+    line: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1
 
 
 def test_bad_files_end_with_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

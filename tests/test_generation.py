@@ -13,10 +13,11 @@ import pytest
 import torch
 from toys import landscape, portrait, toy_preset, two_people, write_toy_pipeline
 
-from concat_id import generation, presets
+from concat_id import generation, presets, results
 from concat_id.errors import InvalidJob, NoFaceFound, UnreadablePicture
 from concat_id.generation import Preview, Result, decode_frames, generate
 from concat_id.job import Job, Reference, Settings
+from concat_id.pictures import load_picture
 from concat_id.presets import PRESETS, load_pipeline
 from concat_id.video import read_metadata, read_video
 
@@ -69,9 +70,9 @@ def test_the_video_file_holds_the_frames(job: Job, tmp_path: Path) -> None:
 def test_the_sidecar_makes_the_same_video_again(job: Job, tmp_path: Path) -> None:
     _, first = run(replace(job, settings=Settings()), tmp_path / "first.mp4", preview_every=0)
     sidecar = json.loads(first.sidecar.read_text())
-    again = Job.from_dict(sidecar["job"])
+    again = Job.load(first.sidecar)
     assert again == first.job
-    _, second = run(again, tmp_path / "second.mp4")
+    _, second = run(again, tmp_path / "again" / "first.mp4")
     assert np.array_equal(first.frames, second.frames)
     assert first.video.read_bytes() == second.video.read_bytes()
     assert first.scores == second.scores
@@ -110,12 +111,65 @@ def test_the_chosen_face_matters(job: Job, tmp_path: Path) -> None:
     assert not np.array_equal(videos[1].frames, videos[2].frames)
 
 
-def test_the_video_file_names_no_folders(job: Job, tmp_path: Path) -> None:
-    _, result = run(job, tmp_path / "out", preview_every=0)
-    metadata = read_metadata(result.video)
-    assert metadata["job"]["references"][0]["picture"] == "face.png"
-    assert metadata["job"]["settings"] == result.job.to_dict()["settings"]
-    assert str(tmp_path).encode() not in result.video.read_bytes()
+def test_video_and_sidecar_name_neither_folders_nor_files_of_the_maker(job: Job, tmp_path: Path) -> None:
+    _, result = run(job, tmp_path / "out" / "name.mp4", preview_every=0)
+    metadata, sidecar = read_metadata(result.video), json.loads(result.sidecar.read_text())
+    assert metadata["job"] == sidecar["job"]
+    assert [reference["picture"] for reference in sidecar["job"]["references"]] == ["name-reference-1.png"]
+    assert sidecar["job"]["settings"] == result.job.to_dict()["settings"]
+    for file in (result.video, result.sidecar):
+        assert str(tmp_path).encode() not in file.read_bytes() and b"face.png" not in file.read_bytes()
+
+
+def test_the_references_lie_beside_the_video_without_their_metadata(job: Job, tmp_path: Path) -> None:
+    picture = portrait(3)
+    picture.save(tmp_path / "face.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0secret", comment=b"secret")
+    _, result = run(
+        replace(job, references=(Reference("face", tmp_path / "face.jpg"),)),
+        tmp_path / "out" / "name.mp4",
+        preview_every=0,
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "name-reference-1.png",
+        "name.json",
+        "name.mp4",
+    ]
+    copy = Path(result.job.references[0].picture)
+    assert copy == tmp_path / "out" / "name-reference-1.png"
+    assert np.array_equal(load_picture(copy), load_picture(tmp_path / "face.jpg"))
+    assert b"secret" in (tmp_path / "face.jpg").read_bytes() and b"secret" not in copy.read_bytes()
+
+
+def test_a_folder_of_results_can_be_moved(job: Job, tmp_path: Path) -> None:
+    _, first = run(job, tmp_path / "here" / "name.mp4", preview_every=0)
+    (tmp_path / "face.png").unlink()
+    (tmp_path / "here").rename(tmp_path / "there")
+    _, second = run(Job.load(tmp_path / "there" / "name.json"), tmp_path / "again.mp4", preview_every=0)
+    assert np.array_equal(first.frames, second.frames)
+
+
+@pytest.mark.parametrize("output", ["new/folder", "old"])
+def test_a_failure_while_writing_leaves_nothing(
+    output: str, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+
+    def fail(frames: np.ndarray, fps: float, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half a video")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(results, "write_video", fail)
+    with pytest.raises(OSError, match="no space left"):
+        run(job, tmp_path / output / "name.mp4", preview_every=0)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_be_replaced_stays_and_nothing_comes_beside_it(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "out" / "name.mp4").mkdir(parents=True)
+    with pytest.raises(OSError):
+        run(job, tmp_path / "out" / "name.mp4", preview_every=0)
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "name.mp4"]
 
 
 def test_closing_the_generator_stops_it_and_leaves_nothing(job: Job, tmp_path: Path) -> None:

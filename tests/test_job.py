@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from concat_id.errors import InputError, InvalidJob
-from concat_id.job import SEED_LIMIT, Job, Reference, Settings
-from concat_id.presets import PRESETS
+from concat_id.job import SEED_LIMIT, TASK_ROLES, Job, Reference, Role, Settings
+from concat_id.presets import PRESETS, Task
 
 FACE = Reference("face", "face.png")
 JOB = Job("single", (FACE,), "A person laughs on a beach.")
+
+
+@pytest.fixture
+def every_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded preset as if it knew all tasks."""
+    able = replace(PRESETS["embedded"], tasks=get_args(Task), max_references=3)
+    monkeypatch.setitem(PRESETS, "embedded", able)
+
+
+def job_of(task: Task, *roles: Role) -> Job:
+    """A job with references of these roles."""
+    return replace(JOB, task=task, references=tuple(Reference(role, f"{role}.png") for role in roles))
 
 
 def with_settings(**settings: Any) -> Job:
@@ -120,3 +133,74 @@ def test_what_a_preset_cannot_do_is_refused_in_one_sentence(job: Job, message: s
         job.resolve()
     assert isinstance(refusal.value, InputError)
     assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_every_task_takes_its_references(every_task: None) -> None:
+    assert set(TASK_ROLES) == set(get_args(Task))
+    for task, choices in TASK_ROLES.items():
+        for roles in choices:
+            assert tuple(reference.role for reference in job_of(task, *roles).resolve().references) == roles
+
+
+@pytest.mark.parametrize(
+    "job, message",
+    [
+        (job_of("single", "face", "face"), "got face, face; for these choose the task 'multi'"),
+        (
+            job_of("multi", "face"),
+            "two or three face references, .* got face; for these choose the task 'single'",
+        ),
+        (job_of("multi", *["face"] * 4), "two or three face references, from left to right, got face, face"),
+        (job_of("try-on", "face"), "takes a face and a garment reference, .* the task 'single'"),
+        (job_of("try-on", "garment", "face"), "got garment, face; give them in the order face, garment"),
+        (
+            job_of("try-on", "face", "background", "garment"),
+            "give them in the order face, garment, background",
+        ),
+        (job_of("background", "background"), "takes a face and a background reference, got background"),
+        (job_of("background", "face", "garment"), "for these choose the task 'try-on'"),
+        (job_of("single", "hat"), "role is 'hat'; choose 'face' or 'garment' or 'background'"),
+        (
+            replace(JOB, task="try-on", references=(FACE, Reference("garment", "x", face_index=0))),
+            "face_index is for faces; leave it out of the garment",
+        ),
+    ],
+)
+def test_references_that_do_not_fit_are_refused_with_a_way_out(
+    every_task: None, job: Job, message: str
+) -> None:
+    with pytest.raises(InvalidJob, match=message) as refusal:
+        job.resolve()
+    assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_a_task_that_the_preset_cannot_do_is_no_way_out() -> None:
+    with pytest.raises(InvalidJob, match="got face, face.$"):
+        replace(JOB, references=(FACE, FACE)).resolve()
+
+
+def test_a_presets_limit_of_references_holds(every_task: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "embedded", replace(PRESETS["embedded"], max_references=2))
+    with pytest.raises(InvalidJob, match="got 3 references; preset 'embedded' takes at most 2"):
+        job_of("multi", "face", "face", "face").resolve()
+
+
+@pytest.mark.parametrize("wrap", [lambda job: job, lambda job: {"job": job, "scores": None}])
+def test_a_file_s_pictures_are_relative_to_it(wrap: Any, tmp_path: Path) -> None:
+    job = replace(JOB, references=(FACE, Reference("face", "/elsewhere/face.png")))
+    (tmp_path / "job.json").write_text(json.dumps(wrap(job.to_dict())))
+    loaded = Job.load(tmp_path / "job.json")
+    assert [reference.picture for reference in loaded.references] == [
+        str(tmp_path / "face.png"),
+        "/elsewhere/face.png",
+    ]
+    assert loaded.with_pictures(["face.png", "/elsewhere/face.png"]) == job
+
+
+@pytest.mark.parametrize("text", ["{", "\u00ff", "[1]", "3"])
+def test_files_that_hold_no_job_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(text, encoding="latin-1")
+    with pytest.raises(InvalidJob, match="is not a readable job|job must be an object"):
+        Job.load(tmp_path / "job.json")
+    with pytest.raises(InvalidJob, match="is not a readable job"):
+        Job.load(tmp_path / "none.json")

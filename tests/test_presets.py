@@ -35,7 +35,8 @@ def _empty_caches() -> Iterator[None]:
 def test_the_default_needs_no_network() -> None:
     preset = PRESETS[DEFAULT_PRESET]
     assert preset.checkpoint is None
-    for source in (preset.base, preset.face_pack, preset.score_pack, preset.face_parser, preset.clip):
+    faces = (preset.face_pack, preset.score_pack, preset.face_parser, preset.clip)
+    for source in (preset.base, *faces, preset.clothes_parser):
         assert isinstance(source, Path) and source.is_relative_to(presets.EMBEDDED)
 
 

@@ -1,6 +1,17 @@
-"""Scores of a video against its reference: is it the same person, and does the face still change?"""
+"""Scores of a video against its references: are they the same people, does their face still change, do they
+wear the garment, are they in the place?"""
 
 from concat_id.scoring.clip import ClipEmbedder
 from concat_id.scoring.scorer import SAMPLINGS, FrameScores, ReferenceFace, Sampling, Scorer, Scores
+from concat_id.scoring.target import Target
 
-__all__ = ["SAMPLINGS", "ClipEmbedder", "FrameScores", "ReferenceFace", "Sampling", "Scorer", "Scores"]
+__all__ = [
+    "SAMPLINGS",
+    "ClipEmbedder",
+    "FrameScores",
+    "ReferenceFace",
+    "Sampling",
+    "Scorer",
+    "Scores",
+    "Target",
+]

@@ -1,14 +1,14 @@
-"""Scoring a video against a reference face, per frame and as a whole.
+"""Scoring a video against reference faces, per frame and as a whole.
 
 ArcSim is the cosine of ArcFace embeddings; CLIPDist is 1 - the cosine of CLIP image embeddings of the two
 faces, both aligned alike (five points, see `align_face`) and not masked.
-Axes: T frames, H, W in px, D and E embedding widths.
+Axes: T frames, H, W in px, P people, D and E embedding widths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -45,17 +45,36 @@ class FrameScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a video. Higher ArcSim: more alike; higher CLIPDist: the face was edited more."""
+    """Scores of a video. Higher ArcSim: more alike; higher CLIPDist: the face was edited more.
+
+    With several people, what is said of a face are means over them; each one's own scores lie in `people`.
+    """
 
     arcsim: float  # mean over the frames with a face, 0 to 1; 0 without any
     clipdist: float | None  # mean over the frames with a face, 0 to 2; None without any
     face_rate: float  # share of the frames with a face
     strict_arcsim: float  # mean over all frames, a missing face counting as 0
     frames: FrameScores
+    # Several people only
+    people: tuple[Scores, ...] = ()  # in the references' order
+    order_rate: float | None = None  # share of the frames with several of them in the references' order
+    # With such a reference only: cosines of CLIP image embeddings, -1 to 1
+    garment: float | None = None  # mean over all frames, missing clothing counting as 0
+    background: float | None = None  # mean over the frames in which the place can be seen
+
+    @property
+    def worst(self) -> int | None:
+        """Which of several people is the least alike, missing faces counting; the index in `people`."""
+        strict = [person.strict_arcsim for person in self.people]
+        return strict.index(min(strict)) if strict else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as JSON types."""
-        return asdict(self)
+        """The scores as JSON types; what is only for other jobs is left out."""
+        extra = {"order_rate": self.order_rate, "garment": self.garment, "background": self.background}
+        if self.people:
+            extra |= {"people": [person.to_dict() for person in self.people], "worst": self.worst}
+        always = {name: value for name, value in asdict(self).items() if name not in {*extra, "people"}}
+        return always | {name: value for name, value in extra.items() if value is not None}
 
 
 class Scorer:
@@ -100,8 +119,37 @@ class Scorer:
         """
         indices = sample_frames(len(frames), sampling)
         faces = [self.finder.find_largest(frames[index]) for index in indices]
+        return self._compare(reference, frames, indices, faces)
+
+    def score_people(
+        self, references: Sequence[ReferenceFace], frames: np.ndarray, *, sampling: Sampling | int = "auto"
+    ) -> Scores:
+        """Score frames, (T, H, W, 3) uint8 RGB, that show several people.
+
+        In every frame the faces are assigned to the references one-to-one, for the best total likeness.
+
+        Args:
+            references: in the order in which the people should stand, from left to right.
+            sampling: as for `score`.
+        """
+        indices = sample_frames(len(frames), sampling)
+        assigned = [assign_faces(references, self.finder.find_in_frame(frames[index])) for index in indices]
+        people = [
+            self._compare(reference, frames, indices, faces)
+            for reference, faces in zip(references, zip(*assigned, strict=True), strict=True)
+        ]
+        return replace(join_people(people), order_rate=measure_order(assigned))
+
+    def _compare(
+        self,
+        reference: ReferenceFace,
+        frames: np.ndarray,
+        indices: Sequence[int],
+        faces: Sequence[Face | None],
+    ) -> Scores:
+        """Scores of one person by the faces found in the frames of these indices."""
         arcsim = [arc_similarity(reference.arcface, face.embedding) if face else None for face in faces]
-        clipdist = self._clip_distances(reference, frames[indices], faces)
+        clipdist = self._clip_distances(reference, frames[list(indices)], faces)
         return summarize(FrameScores(tuple(indices), tuple(arcsim), tuple(clipdist)))
 
     def _clip_distances(
@@ -138,6 +186,53 @@ def summarize(frames: FrameScores) -> Scores:
         strict_arcsim=sum(arcsim) / len(frames.arcsim),
         frames=frames,
     )
+
+
+def assign_faces(references: Sequence[ReferenceFace], faces: Sequence[Face]) -> list[Face | None]:
+    """The face of each reference: one-to-one, for the best total of cosines; None where faces are too few."""
+    from scipy.optimize import linear_sum_assignment
+
+    assigned: list[Face | None] = [None] * len(references)
+    if faces:
+        found = np.stack([face.embedding for face in faces])
+        cosines = np.stack([reference.arcface for reference in references]) @ found.T
+        for person, face in zip(*linear_sum_assignment(cosines, maximize=True), strict=True):
+            assigned[person] = faces[face]
+    return assigned
+
+
+def measure_order(assigned: Sequence[Sequence[Face | None]]) -> float | None:
+    """In which share of the frames with several people they stand from left to right; None without any.
+
+    Args:
+        assigned: for each frame, the face of each reference, in the references' order.
+    """
+    middles = [[face.box[0] + face.box[2] for face in faces if face] for faces in assigned]
+    ordered = [middle == sorted(middle) for middle in middles if len(middle) > 1]
+    return sum(ordered) / len(ordered) if ordered else None
+
+
+def join_people(people: Sequence[Scores]) -> Scores:
+    """Scores of a video by those of its people: means over them, as a whole and frame by frame."""
+    clipdist = [person.clipdist for person in people if person.clipdist is not None]
+    return Scores(
+        arcsim=sum(person.arcsim for person in people) / len(people),
+        clipdist=sum(clipdist) / len(clipdist) if clipdist else None,
+        face_rate=sum(person.face_rate for person in people) / len(people),
+        strict_arcsim=sum(person.strict_arcsim for person in people) / len(people),
+        frames=FrameScores(
+            people[0].frames.indices,
+            _means([person.frames.arcsim for person in people]),
+            _means([person.frames.clipdist for person in people]),
+        ),
+        people=tuple(people),
+    )
+
+
+def _means(rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """Frame by frame, the mean over the people who were found in it."""
+    columns = [[value for value in column if value is not None] for column in zip(*rows, strict=True)]
+    return tuple(sum(column) / len(column) if column else None for column in columns)
 
 
 def _overlap(box: np.ndarray, other: np.ndarray) -> float:

@@ -1,0 +1,119 @@
+"""The files of a finished video: the MP4, its reference pictures, and the sidecar with all that made it.
+
+`NAME.mp4`, `NAME-reference-1.png`, ... and `NAME.json` lie in one folder. The sidecar's job names the
+pictures by file name alone, so that the folder can be moved, and its job run again wherever it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from concat_id.job import Job
+from concat_id.scoring import Scores
+from concat_id.video import write_video
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where everything was written."""
+
+    video: Path
+    sidecar: Path
+    job: Job  # with the pictures beside the video
+    seconds: float  # since the start
+
+
+def describe_run(
+    pictures: Sequence[Image.Image],
+    notes: Sequence[Sequence[str]],
+    scores: Scores | None,
+    model: str,
+    transformer_sha256: str,
+) -> dict[str, Any]:
+    """What went in and what came out, besides the job; the same for every run of the same job."""
+    references = [
+        {"pixels_sha256": hashlib.sha256(picture.tobytes()).hexdigest(), "notes": list(said)}
+        for picture, said in zip(pictures, notes, strict=True)
+    ]
+    return {
+        "references": references,
+        "scores": scores.to_dict() if scores else None,
+        "model": {"title": model, "transformer_sha256": transformer_sha256},
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+    }
+
+
+def write_result(
+    output: Path,
+    job: Job,
+    frames: np.ndarray,
+    pictures: Sequence[Image.Image],
+    facts: dict[str, Any],
+    started: float,
+) -> ResultFiles:
+    """Write all files of a video, or none.
+
+    Args:
+        output: the MP4 to write, or a folder to write it into.
+        job: resolved.
+        frames: (T, H, W, 3) uint8.
+        pictures: of the references, as loaded.
+        facts: from `describe_run`.
+        started: what `time.monotonic` said at the start.
+    """
+    video = _video_path(output, job)
+    names = [f"{video.stem}-reference-{number}.png" for number in range(1, len(pictures) + 1)]
+    # People pass these files on: they name no folder of the maker's machine, nor what pictures were called.
+    report = {"job": job.with_pictures(names).to_dict()} | facts
+    with _staging(video.parent) as folder:
+        for name, picture in zip(names, pictures, strict=True):
+            # A loaded picture carries no metadata. Compressed lightly: a photo takes seconds otherwise.
+            picture.save(folder / name, compress_level=1)
+        write_video(frames, job.settings.fps, folder / video.name, report)
+        seconds = time.monotonic() - started
+        text = json.dumps(report | {"seconds": round(seconds, 3)}, indent=2, ensure_ascii=False)
+        sidecar = video.with_suffix(".json")
+        (folder / sidecar.name).write_text(text + "\n", encoding="utf-8")
+    beside = job.with_pictures([video.parent / name for name in names])
+    return ResultFiles(video, sidecar, beside, seconds)
+
+
+def _video_path(output: Path, job: Job) -> Path:
+    """The file to write."""
+    if output.suffix.lower() == ".mp4":
+        return output
+    return output / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{job.settings.seed}.mp4"
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """A folder whose files move to the target together at the end; after a failure nothing is left behind."""
+    new_folders = [folder for folder in (target, *target.parents) if not folder.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    moved = []
+    try:
+        with tempfile.TemporaryDirectory(dir=target, prefix=".") as folder:
+            yield Path(folder)
+            for file in sorted(Path(folder).iterdir()):
+                os.replace(file, target / file.name)
+                moved.append(target / file.name)
+    except BaseException:
+        for file in moved:
+            file.unlink()
+        with suppress(OSError):  # others may have written there meanwhile
+            for folder in new_folders:
+                folder.rmdir()
+        raise
