@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.clip_cache import CLIP_SIZE, TOPICS
+from train.clip_cache import CLIP_SIZE, TOPICS, Clips
 from train.detector import ResidualBlock, conv_unit
 from train.optimizer import MuonModule
 
@@ -47,6 +47,16 @@ class ClipReader(nn.Module):
             track = track + F.relu(layer(track))
         summary = torch.cat([track.mean(2), track.amax(2)], 1)
         return {topic: head(summary) for topic, head in self.heads.items()}
+
+
+@torch.inference_mode()
+def read_clips(reader: ClipReader, clips: Clips) -> dict[str, Tensor]:
+    """Whether each clip's category is read right, (N,) bool by topic."""
+    parts = [reader(frames.float() / 255) for frames in clips.frames.split(16)]
+    return {
+        topic: torch.cat([part[topic] for part in parts]).argmax(1) == clips.truth[:, number]
+        for number, topic in enumerate(TOPICS)
+    }
 
 
 class Reader(MuonModule):

@@ -1,0 +1,128 @@
+"""The evaluation of a preset from end to end: videos, figures, report, plots, contact sheets.
+
+The output folder holds one folder for each preset that was evaluated into it, and on top what compares them:
+`report.md` and `likeness.png`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from concat_id.errors import InvalidJob
+from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK, SETS, Benchmark, Case, load_benchmark
+from concat_id.evaluation.judges import Judges, load_judges
+from concat_id.evaluation.plots import plot_frames, plot_likeness
+from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
+from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
+from concat_id.evaluation.sheets import write_sheet
+from concat_id.presets import DEFAULT_PRESET, PRESETS, Task, weights_digest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate, and where to."""
+
+    output: Path
+    preset: str = DEFAULT_PRESET
+    task: Task | None = None  # None: every task of the preset
+    videos: int | None = None  # of each set; None: all
+    protocol: str = "auto"  # key of `PROTOCOLS`
+    benchmark: Path = DEFAULT_BENCHMARK
+    people: Path | None = None  # pictures of other people than the benchmark's
+    device: str | None = None  # see `load_pipeline`
+
+    @property
+    def folder(self) -> Path:
+        """The preset's folder in the output."""
+        return self.output / self.preset
+
+    @property
+    def command(self) -> str:
+        """The command line that does the same."""
+        options = {
+            "--preset": self.preset,
+            "--task": self.task,
+            "--videos": self.videos,
+            "--protocol": self.protocol,
+            "--benchmark": self.benchmark if self.benchmark != DEFAULT_BENCHMARK else None,
+            "--people": self.people,
+            "--output": self.output,
+        }
+        given = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
+        return shlex.join(["python", "-m", "concat_id", "evaluate", *given])
+
+
+def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
+    """Make and measure what is missing, then write everything that is derived from it. Returns the report."""
+    tasks = PRESETS[plan.preset].tasks
+    if plan.task not in (None, *tasks):
+        able = " or ".join(f"'{task}'" for task in tasks)
+        raise InvalidJob(f"preset '{plan.preset}' cannot do the task '{plan.task}'; it can do {able}.")
+    benchmark = _read_benchmark(plan)
+    able = {name: benchmark.cases(name)[: plan.videos] for name, kind in SETS.items() if kind.task in tasks}
+    asked = [name for name in able if plan.task in (None, SETS[name].task)]
+    judges = load_judges(plan.preset)
+    for name in asked:
+        for progress in run_cases(
+            able[name],
+            plan.folder,
+            judges,
+            preset=plan.preset,
+            protocol=plan.protocol,
+            gallery=benchmark.people,
+            device=plan.device,
+        ):
+            report_progress(progress)
+    # What an earlier run left of other tasks is reported with it.
+    shown = {name: cases for name, cases in able.items() if name in asked or load_results(plan.folder, cases)}
+    return write_outputs(plan, shown, judges)
+
+
+def write_outputs(plan: Plan, shown: dict[str, Sequence[Case]], judges: Judges) -> Path:
+    """Report, plots and sheets from the results that are there. Returns the Markdown report."""
+    results = {name: load_results(plan.folder, cases) for name, cases in shown.items()}
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    write_report(_report(plan, shown, results, judges), plan.folder)
+    plot_frames(results, plan.folder / "frames.png")
+    for name, cases in shown.items():
+        write_sheet(cases, plan.folder / "videos", plan.folder / f"sheet-{name}.png")
+    reports = load_reports(plan.output)
+    plot_likeness(reports, plan.output / "likeness.png")
+    return write_markdown(reports, plan.output / "report.md")
+
+
+def _read_benchmark(plan: Plan) -> Benchmark:
+    """The benchmark, with other people if they are given."""
+    benchmark = load_benchmark(plan.benchmark)
+    return benchmark.with_people(plan.people) if plan.people else benchmark
+
+
+def _report(
+    plan: Plan,
+    shown: dict[str, Sequence[Case]],
+    results: dict[str, list[dict[str, Any]]],
+    judges: Judges,
+) -> dict[str, Any]:
+    """A preset's report as JSON types."""
+    tasks = PRESETS[plan.preset].tasks
+    reasons = {
+        name: "the task was not asked for" if kind.task in tasks else f"it cannot do the task '{kind.task}'"
+        for name, kind in SETS.items()
+        if name not in shown
+    }
+    return {
+        "title": PRESETS[plan.preset].title,
+        "command": plan.command,
+        "protocol": plan.protocol,
+        "transformer_sha256": weights_digest(plan.preset),
+        "reader_accuracy": judges.reader.accuracy if judges.reader else {},
+        "not_computed": reasons,
+        "sets": {
+            name: report_set(results[name], load_errors(plan.folder, cases), len(cases))
+            for name, cases in shown.items()
+        },
+    }

@@ -1,0 +1,166 @@
+"""What is measured of one video.
+
+Axes: T frames, H, W in px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from concat_id.errors import NoFaceFound
+from concat_id.evaluation.benchmark import Case, Subject
+from concat_id.evaluation.judges import Judges, KnownFace
+from concat_id.faces import Face
+from concat_id.scoring import Sampling, Scores
+from concat_id.scoring.scorer import assign_faces
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which frames are looked at, and what a frame with cosine 0 counts in CurSim."""
+
+    sampling: Sampling | int
+    drops_zeros: bool = False
+
+
+# ConsisID's evaluation and OpenS2V's; the latter's leaderboard has CurSim only. "auto": see `Sampling`.
+PROTOCOLS: dict[str, Protocol] = {
+    "auto": Protocol("auto"),
+    "consisid-16": Protocol("consisid-16"),
+    "opens2v-32": Protocol(32, drops_zeros=True),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One video's figures; a figure that does not apply to it is missing."""
+
+    values: Mapping[str, float]
+    frames: Mapping[str, list[int] | list[float | None]]  # indices, and curves over them
+    read: Mapping[str, str]  # topic -> what the reader saw
+
+
+def measure(
+    case: Case,
+    frames: np.ndarray,
+    job_scores: Mapping[str, Any],
+    judges: Judges,
+    *,
+    protocol: Protocol,
+    gallery: Sequence[Subject],
+) -> Measurement:
+    """Measure a video, (T, H, W, 3) uint8 RGB.
+
+    Args:
+        job_scores: what the job reported of the video; garments and places are scored there.
+        gallery: people among whom the one in the video is to be found again.
+    """
+    people = [_know(judges, person) for person in case.people]
+    scores = _score(people, frames, judges, protocol).to_dict()
+    indices = list(scores["frames"]["indices"])
+    tracks = find_people(people, frames[indices], judges)
+    cursim = [
+        curricular_similarities(person, track, frames[indices], judges)
+        for person, track in zip(people, tracks, strict=True)
+    ]
+    values = {
+        **{name: job_scores[name] for name in ("garment", "background") if name in job_scores},
+        **{name: value for name, value in scores.items() if isinstance(value, float)},
+        **summarize_cursim(cursim, drops_zeros=protocol.drops_zeros),
+        "viclip": judges.video_text.score(frames, case.prompt),
+    }
+    for number, person in enumerate(scores.get("people", ()), start=1):
+        values |= {f"arcsim_{number}": person["arcsim"], f"cursim_{number}": mean_found(cursim[number - 1])}
+    if len(people) > 1:
+        values["worst_arcsim"] = min(person["strict_arcsim"] for person in scores["people"])
+        values["worst_cursim"] = min(mean_strict(track) for track in cursim)
+    else:
+        values["retrieval"] = is_found_again(case.people[0], tracks[0], gallery, judges)
+    read = judges.reader.read(frames) if judges.reader and len(people) == 1 else {}
+    values |= {
+        f"right_{topic}": float(read[topic] == case.truth[topic]) for topic in read if topic in case.truth
+    }
+    curves = {"arcsim": list(scores["frames"]["arcsim"]), "cursim": _frame_means(cursim)}
+    return Measurement(values, {"indices": indices, **curves}, read)
+
+
+def _know(judges: Judges, person: Subject) -> KnownFace:
+    """A person's face, who must have one."""
+    known = judges.know(person)
+    if known is None:
+        raise NoFaceFound(f"no face was found in '{person.picture.name}'; replace the picture.")
+    return known
+
+
+def _score(people: Sequence[KnownFace], frames: np.ndarray, judges: Judges, protocol: Protocol) -> Scores:
+    """The scorer's own scores, of the protocol's frames."""
+    references = [person.reference for person in people]
+    if len(references) == 1:
+        return judges.scorer.score(references[0], frames, sampling=protocol.sampling)
+    return judges.scorer.score_people(references, frames, sampling=protocol.sampling)
+
+
+def find_people(
+    people: Sequence[KnownFace], frames: np.ndarray, judges: Judges
+) -> list[tuple[Face | None, ...]]:
+    """Every person's face in every frame, None where it is not found; by the rules of `Scorer`."""
+    finder, references = judges.scorer.finder, [person.reference for person in people]
+    if len(people) == 1:
+        return [tuple(finder.find_largest(frame) for frame in frames)]
+    assigned = [assign_faces(references, finder.find_in_frame(frame)) for frame in frames]
+    return list(zip(*assigned, strict=True))
+
+
+def curricular_similarities(
+    person: KnownFace, track: Sequence[Face | None], frames: np.ndarray, judges: Judges
+) -> list[float | None]:
+    """CurSim frame by frame, clamped at 0 as in ConsisID's evaluation, None without a face."""
+    return [
+        max(0.0, float(judges.curricular.embed(frame, [face.landmarks])[0] @ person.curricular))
+        if face
+        else None
+        for face, frame in zip(track, frames, strict=True)
+    ]
+
+
+def summarize_cursim(tracks: Sequence[Sequence[float | None]], *, drops_zeros: bool) -> dict[str, float]:
+    """Means over people: of the frames with a face, and of all frames, a missing face counting as 0."""
+    kept = [[value for value in track if value or not drops_zeros] for track in tracks]
+    return {
+        "cursim": float(np.mean([mean_found(track) for track in kept])),
+        "strict_cursim": float(np.mean([mean_strict(track) for track in tracks])),
+    }
+
+
+def mean_found(track: Sequence[float | None]) -> float:
+    """Mean over the frames with a face; 0 without any."""
+    found = [value for value in track if value is not None]
+    return float(np.mean(found)) if found else 0.0
+
+
+def mean_strict(track: Sequence[float | None]) -> float:
+    """Mean over all frames, a missing face counting as 0."""
+    return float(np.mean([value or 0.0 for value in track]))
+
+
+def is_found_again(
+    person: Subject, track: Sequence[Face | None], gallery: Sequence[Subject], judges: Judges
+) -> float:
+    """1 if the video's mean face is nearest to the right one of the gallery's people, else 0."""
+    found = [face.embedding for face in track if face]
+    known = {other.name: judges.know(other) for other in gallery}
+    if not found:
+        return 0.0
+    mean = np.mean(found, axis=0)
+    cosines = {name: float(mean @ face.reference.arcface) for name, face in known.items() if face}
+    return float(max(cosines, key=cosines.__getitem__) == person.name)
+
+
+def _frame_means(tracks: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Frame by frame, the mean over the people who were found in it."""
+    columns = [[value for value in column if value is not None] for column in zip(*tracks, strict=True)]
+    return [float(np.mean(column)) if column else None for column in columns]

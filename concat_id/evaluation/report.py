@@ -1,0 +1,221 @@
+"""From results to a report: JSON by preset, and one Markdown page in the paper's layout for all presets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from concat_id.evaluation.benchmark import SETS
+from concat_id.evaluation.statistics import Estimate, estimate
+
+MAIN_COLUMNS = {"arcsim": "ArcSim ↑", "cursim": "CurSim ↑", "viclip": "ViCLIP ↑", "clipdist": "CLIPDist ↑"}
+MORE_ROWS = {
+    "face_rate": "frames with a face",
+    "strict_arcsim": "ArcSim, a missing face counting as 0",
+    "strict_cursim": "CurSim, a missing face counting as 0",
+    "arcsim_1": "ArcSim, first person from the left",
+    "arcsim_2": "ArcSim, second person",
+    "arcsim_3": "ArcSim, third person",
+    "cursim_1": "CurSim, first person from the left",
+    "cursim_2": "CurSim, second person",
+    "cursim_3": "CurSim, third person",
+    "worst_arcsim": "ArcSim of the worst person, a missing face counting as 0",
+    "worst_cursim": "CurSim of the worst person, a missing face counting as 0",
+    "order_rate": "frames with the people in the references' order",
+    "garment": "garment similarity",
+    "background": "background similarity",
+    "retrieval": "right person found among the benchmark's",
+    "right_expression": "expression as the prompt says",
+    "right_motion": "motion as the prompt says",
+    "right_garment": "garment as the prompt or the reference says",
+    "right_place": "place as the prompt or the reference says",
+}
+CATEGORY_COLUMNS = ("arcsim", "clipdist", "viclip", "right_expression", "right_motion", "right_garment")
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A model's figures in the paper's tables."""
+
+    model: str
+    arcsim: float
+    cursim: float
+    viclip: float
+    clipdist: float
+
+
+# Concat-ID, tables of the paper; its article on the web prints CLIP's similarity in place of the distance.
+PAPER: dict[str, tuple[PaperRow, ...]] = {
+    "single": (
+        PaperRow("ID-Animator", 0.289, 0.304, 0.204, 0.297),
+        PaperRow("ConsisID", 0.432, 0.451, 0.237, 0.303),
+        PaperRow("Concat-ID", 0.442, 0.466, 0.242, 0.325),
+        PaperRow("Concat-ID, stage I", 0.560, 0.581, 0.237, 0.274),
+        PaperRow("Concat-ID, stage II", 0.185, 0.200, 0.248, 0.434),
+    ),
+    "two": (
+        PaperRow("Ingredients", 0.293, 0.316, 0.199, 0.407),
+        PaperRow("Concat-ID", 0.492, 0.514, 0.190, 0.410),
+    ),
+}
+PAPER_VIDEOS = {"single": 873, "two": 280}
+INTRODUCTION = """\
+Means over N videos with bootstrap 95 % intervals, for which whole people (or groups of them) are drawn.
+Rows in italics are the paper's figures, of photographed people. They compare with a row of ours only if that
+was measured on photographs too, with the published scorers: drawn people have recognisers, a CLIP and a
+video-text model of their own, with other scales.
+"""
+
+
+def summarize(results: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:
+    """Estimates of all figures that any of the results has."""
+    names = dict.fromkeys(name for result in results for name in result["values"])
+    summary = {}
+    for name in names:
+        rows = [result for result in results if name in result["values"]]
+        groups = ["+".join(row["people"]) for row in rows]
+        summary[name] = estimate([row["values"][name] for row in rows], groups)
+    return summary
+
+
+def report_set(
+    results: Sequence[Mapping[str, Any]], errors: Mapping[str, str], planned: int
+) -> dict[str, Any]:
+    """What a preset reached on one set."""
+    categories = dict.fromkeys(result["category"] for result in results)
+    by_category = {
+        category: summarize([result for result in results if result["category"] == category])
+        for category in categories
+    }
+    return {
+        "videos": len(results),
+        "planned": planned,
+        "errors": dict(errors),
+        "figures": _as_json(summarize(results)),
+        "by_category": {category: _as_json(figures) for category, figures in by_category.items()},
+    }
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> Path:
+    """Write a preset's report."""
+    path = folder / "report.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def load_reports(output: Path) -> dict[str, dict[str, Any]]:
+    """The reports of all presets that were evaluated into a folder."""
+    paths = sorted(output.glob("*/report.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
+    """All presets on one page."""
+    parts = ["# Evaluation", INTRODUCTION, _commands(reports)]
+    for name, kind in SETS.items():
+        entries = {
+            preset: report["sets"][name] for preset, report in reports.items() if name in report["sets"]
+        }
+        parts.append(f"## {name}: {kind.title}")
+        parts += [f"`{preset}`: {why}" for preset, why in _not_computed(reports, name)]
+        if any(entry["videos"] for entry in entries.values()):
+            parts += [_main_table(name, entries), _more_table(entries), *_category_tables(entries)]
+        parts += [_failures(preset, entry) for preset, entry in entries.items() if entry["errors"]]
+    path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _commands(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which command made which rows, by which protocol, and how far the reader can be trusted."""
+    lines = []
+    for preset, report in reports.items():
+        lines.append(
+            f"- `{preset}` ({report['title']}), protocol `{report['protocol']}`: `{report['command']}`"
+        )
+        if report["reader_accuracy"]:
+            shares = ", ".join(f"{topic} {100 * v:.0f} %" for topic, v in report["reader_accuracy"].items())
+            lines.append(
+                f"  The reader of expressions and so on is itself right on rendered clips in: {shares}."
+            )
+    return "\n".join(lines)
+
+
+def _not_computed(reports: Mapping[str, Mapping[str, Any]], name: str) -> Iterable[tuple[str, str]]:
+    """Which presets were not run on a set, and why."""
+    for preset, report in reports.items():
+        if name in report["not_computed"]:
+            yield preset, f"not computed; {report['not_computed'][name]}"
+
+
+def _main_table(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """The paper's layout: the paper's models, then ours."""
+    rows = [
+        [f"*{row.model}*", str(PAPER_VIDEOS[name]), *(_number(getattr(row, key)) for key in MAIN_COLUMNS)]
+        for row in PAPER.get(name, ())
+    ]
+    rows += [
+        [f"`{preset}`", _count(entry), *(_cell(entry["figures"].get(key)) for key in MAIN_COLUMNS)]
+        for preset, entry in entries.items()
+    ]
+    return _table(["model", "N", *MAIN_COLUMNS.values()], rows)
+
+
+def _more_table(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every further figure that at least one preset has."""
+    rows = [
+        [title, *(_cell(entry["figures"].get(name), with_count=True) for entry in entries.values())]
+        for name, title in MORE_ROWS.items()
+        if any(name in entry["figures"] for entry in entries.values())
+    ]
+    return _table(["figure", *(f"`{preset}`" for preset in entries)], rows)
+
+
+def _category_tables(entries: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """Every preset's figures by category of prompts."""
+    for preset, entry in entries.items():
+        found = {name for figures in entry["by_category"].values() for name in figures}
+        names = [name for name in CATEGORY_COLUMNS if name in found]
+        rows = [
+            [category, *(_cell(figures.get(name), with_count=True) for name in names)]
+            for category, figures in entry["by_category"].items()
+        ]
+        titles = [MAIN_COLUMNS.get(name) or MORE_ROWS[name] for name in names]
+        yield _table([f"`{preset}`, by category", *titles], rows)
+
+
+def _failures(preset: str, entry: Mapping[str, Any]) -> str:
+    """What went wrong."""
+    lines = [f"- {name}: {message}" for name, message in entry["errors"].items()]
+    return "\n".join([f"`{preset}`: {len(lines)} of {entry['planned']} videos failed:", "", *lines])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _count(entry: Mapping[str, Any]) -> str:
+    """How many videos, and of how many if some are missing."""
+    videos, planned = entry["videos"], entry["planned"]
+    return str(videos) if videos == planned else f"{videos} of {planned}"
+
+
+def _cell(figure: Mapping[str, Any] | None, *, with_count: bool = False) -> str:
+    """A mean with its interval."""
+    if figure is None:
+        return "not computed"
+    text = f"{_number(figure['mean'])} ({_number(figure['low'])} to {_number(figure['high'])})"
+    return f"{text}, N = {figure['count']}" if with_count else text
+
+
+def _number(value: float) -> str:
+    """Three places without the leading zero, as the paper prints them."""
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+
+
+def _as_json(figures: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {name: asdict(figure) for name, figure in figures.items()}

@@ -1,0 +1,152 @@
+"""Making and measuring the benchmark's videos, one after the other, so that a run can be stopped and goes on.
+
+Below the output folder, by preset: `videos/CASE.mp4` with its sidecar, `results/CASE.json`, and for what
+went wrong `results/CASE.error.json`, which is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from concat_id.evaluation.benchmark import Case, Subject
+from concat_id.evaluation.judges import Judges
+from concat_id.evaluation.metrics import PROTOCOLS, measure
+from concat_id.generation import Result, generate
+from concat_id.presets import weights_digest
+from concat_id.video import read_video
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One case is done."""
+
+    case: Case
+    number: int  # of the case, from 1
+    total: int
+    error: str | None  # what went wrong, None if nothing did
+
+
+def run_cases(
+    cases: Sequence[Case],
+    folder: Path,
+    judges: Judges,
+    *,
+    preset: str,
+    protocol: str,
+    gallery: Sequence[Subject],
+    device: str | None = None,
+) -> Iterator[Progress]:
+    """Make and measure what is missing; a case that fails is written down and does not stop the others.
+
+    Args:
+        folder: the preset's folder in the output.
+        protocol: key of `PROTOCOLS`.
+        gallery: people among whom those in the videos are to be found again.
+    """
+    for number, case in enumerate(cases, start=1):
+        path = result_path(folder, case)
+        problem = path.with_suffix(".error.json")
+        message = None
+        try:
+            key = _key(case, preset) | {"protocol": protocol, "judges": judges.fingerprint}
+            if _read(path).get("key") != key:
+                video = make_video(case, folder / "videos", preset, device)
+                result = _measure(case, video, judges, protocol, gallery)
+                _write(path, {"key": key, **_describe(case), **result})
+            problem.unlink(missing_ok=True)
+        # Whatever goes wrong with one video: hours of others must not be lost.
+        except Exception as error:
+            LOGGER.exception("%s failed", case.name)
+            message = f"{type(error).__name__}: {error}"
+            path.unlink(missing_ok=True)
+            _write(problem, {"error": message})
+        yield Progress(case, number, len(cases), message)
+
+
+def make_video(case: Case, folder: Path, preset: str, device: str | None) -> Path:
+    """The case's video: the one that is there if it was made of the same and by the same, else a new one."""
+    video = folder / f"{case.name}.mp4"
+    key_path = video.with_suffix(".key.json")
+    key = _key(case, preset)
+    if video.is_file() and _read(key_path) == key:
+        return video
+    key_path.unlink(missing_ok=True)
+    for event in generate(case.job(preset), video, preview_every=0, device=device):
+        if isinstance(event, Result):
+            _write(key_path, key)
+            return event.video
+    raise AssertionError("a job that ends yields a result")
+
+
+def result_path(folder: Path, case: Case) -> Path:
+    """Where a case's result lies."""
+    return folder / "results" / f"{case.name}.json"
+
+
+def load_results(folder: Path, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """The results that are there, in the cases' order."""
+    results = [_read(result_path(folder, case)) for case in cases]
+    return [result for result in results if result]
+
+
+def load_errors(folder: Path, cases: Sequence[Case]) -> dict[str, str]:
+    """What went wrong, by the case's name."""
+    found = {case.name: _read(result_path(folder, case).with_suffix(".error.json")) for case in cases}
+    return {name: report["error"] for name, report in found.items() if report}
+
+
+def _measure(
+    case: Case, video: Path, judges: Judges, protocol: str, gallery: Sequence[Subject]
+) -> dict[str, Any]:
+    """A video's figures, from the file: the same whenever they are computed."""
+    scores = _read(video.with_suffix(".json")).get("scores") or {}
+    frames = read_video(video).frames
+    return asdict(measure(case, frames, scores, judges, protocol=PROTOCOLS[protocol], gallery=gallery))
+
+
+def _key(case: Case, preset: str) -> dict[str, Any]:
+    """On what a video depends; if it changes, the video is made anew. It names no folders of this machine."""
+    job = case.job(preset).resolve()
+    pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
+    return {
+        "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
+        "transformer_sha256": weights_digest(preset),
+    }
+
+
+def _describe(case: Case) -> dict[str, Any]:
+    """What the report says of a case."""
+    return {
+        "name": case.name,
+        "set": case.set_name,
+        "category": case.category,
+        "people": [person.name for person in case.people],
+        "companion": case.companion.name if case.companion else None,
+        "prompt": case.prompt,
+        "truth": dict(case.truth),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file; empty if it is missing or was cut off."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)

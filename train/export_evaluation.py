@@ -1,0 +1,101 @@
+"""Write the trained models of the evaluation into the embedded model's folder.
+
+    python -m train.export_evaluation curricular  assets/embedded/evaluation/cur.onnx
+    python -m train.export_evaluation video_clip  assets/embedded/evaluation/video_clip/
+    python -m train.export_evaluation reader      assets/embedded/evaluation/reader.onnx
+
+Each reads `.train/NAME/last.ckpt` unless `--checkpoint` names another file. The reader is tried on clips of
+the test split first, and says in its file how often it was right.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from train.clip_cache import CLIP_SIZE, NUM_FRAMES, TOPICS, load_clips
+from train.export_perception import OPSET, export_recognizer
+from train.reader import ClipReader, Reader, read_clips
+from train.recognizer import Recognizer
+from train.video_clip import VideoClipTraining, start_tokenizer
+
+LOGGER = logging.getLogger(__name__)
+TEST_CHUNKS = 1
+
+
+class ReaderOutputs(nn.Module):
+    """The reader with its topics in order."""
+
+    def __init__(self, reader: ClipReader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(1, T, 3, 96, 96) in [0, 1] -> (1, categories) by topic."""
+        logits = self.reader(clip)
+        return tuple(logits[topic] for topic in TOPICS)
+
+
+def export_reader(reader: ClipReader, path: Path, *, accuracy: dict[str, float]) -> None:
+    """Write reader.onnx with the categories and the accuracy in its metadata."""
+    torch.onnx.export(
+        ReaderOutputs(reader).eval().float(),
+        (torch.zeros(1, NUM_FRAMES, 3, CLIP_SIZE, CLIP_SIZE),),
+        str(path),
+        input_names=["clip"],
+        output_names=list(TOPICS),
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(path)
+    facts = {"categories": json.dumps(TOPICS), "accuracy": json.dumps(accuracy)}
+    onnx.helper.set_model_props(model, facts)
+    onnx.save(model, path)
+
+
+def measure_and_export_reader(module: Reader, path: Path) -> None:
+    """Try the reader on clips that it has never seen, and write it."""
+    right = read_clips(module.reader.eval(), load_clips(Path(".train/clips"), "test", TEST_CHUNKS))
+    accuracy = {topic: round(hits.float().mean().item(), 3) for topic, hits in right.items()}
+    LOGGER.info("right on rendered clips: %s", accuracy)
+    export_reader(module.reader, path, accuracy=accuracy)
+
+
+def export_video_clip(module: VideoClipTraining, path: Path) -> None:
+    """Write the video-text model and its tokenizer; in half precision, it is computed with in single."""
+    module.video_clip.half().save_pretrained(path)
+    start_tokenizer().save_pretrained(path)
+
+
+EXPORTS: dict[str, tuple[type, Callable[..., None]]] = {
+    "curricular": (Recognizer, lambda module, path: export_recognizer(module.recognizer, path)),
+    "video_clip": (VideoClipTraining, export_video_clip),
+    "reader": (Reader, measure_and_export_reader),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line and export one model."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", choices=EXPORTS)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--checkpoint", type=Path)
+    options = parser.parse_args(arguments)
+    checkpoint = options.checkpoint or Path(f".train/{options.model}/last.ckpt")
+    module_type, export = EXPORTS[options.model]
+    module = module_type.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    export(module, options.output)
+    LOGGER.info("wrote %s", options.output)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    main()
