@@ -1,10 +1,11 @@
-"""The command line: `python -m concat_id generate | score | convert`.
+"""The command line: `python -m concat_id generate | score | evaluate | convert`.
 
     python -m concat_id generate --reference face.png --prompt "A person laughs on a beach." --output out.mp4
     python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
     python -m concat_id generate --task try-on --reference face.png --garment shirt.png --prompt "..."
     python -m concat_id generate --job out.json --output again.mp4
     python -m concat_id score --reference face.png --video out.mp4
+    python -m concat_id evaluate --videos 18 --output outputs/evaluation
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the
@@ -24,6 +25,7 @@ from concat_id.errors import InputError, InvalidJob
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
 
 if TYPE_CHECKING:
+    from concat_id.evaluation.run import Progress
     from concat_id.generation import Preview
     from concat_id.job import Job, Reference
     from concat_id.scoring import Target
@@ -53,11 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The three commands and their options."""
+    """The four commands and their options."""
     parser = _Parser("python -m concat_id", description="Videos of the people in pictures.")
-    commands = parser.add_subparsers(required=True, metavar="generate | score | convert")
+    commands = parser.add_subparsers(required=True, metavar="generate | score | evaluate | convert")
     _add_generate(commands.add_parser("generate", help="make a video of the people in pictures"))
     _add_score(commands.add_parser("score", help="score a video against reference pictures"))
+    _add_evaluate(commands.add_parser("evaluate", help="run the benchmark and report with intervals"))
     _add_convert(commands.add_parser("convert", help="turn an authors' checkpoint into a diffusers folder"))
     return parser
 
@@ -98,6 +101,22 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     samplings = ("auto", "all", "consisid-16")
     parser.add_argument("--sampling", default="auto", choices=samplings, help="which frames (default: auto)")
     _add_preset(parser)
+    _add_json(parser)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Options of `evaluate`."""
+    add = parser.add_argument
+    parser.set_defaults(run=run_evaluate)
+    add("--task", choices=get_args(Task), help="which task (default: all that the preset can do)")
+    add("--videos", type=int, help="how many of each set (default: all)")
+    protocols = ("auto", "consisid-16", "opens2v-32")
+    add("--protocol", default="auto", choices=protocols, help="which frames count (default: auto)")
+    add("--benchmark", type=Path, help="folder with a benchmark.json (default: the drawn people's)")
+    add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
+    _add_preset(parser)
+    add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
+    add("--device", help="cuda, mps or cpu (default: the best there is)")
     _add_json(parser)
 
 
@@ -239,6 +258,40 @@ def _read_target(options: argparse.Namespace) -> Target:
     garment = options.garment and prepare_garment(load_picture(options.garment), parser).picture
     place = options.background and prepare_background(load_picture(options.background), parser).picture
     return Target(scorer, faces, parser, garment=garment, place=place)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Run the benchmark."""
+    if options.videos is not None and options.videos < 1:
+        raise InvalidJob(f"--videos is {options.videos}; give 1 or more, or leave it out for all.")
+    from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK
+    from concat_id.evaluation.evaluate import Plan, evaluate
+
+    plan = Plan(
+        options.output,
+        options.preset or DEFAULT_PRESET,
+        task=options.task,
+        videos=options.videos,
+        protocol=options.protocol,
+        benchmark=options.benchmark or DEFAULT_BENCHMARK,
+        people=options.people,
+        device=options.device,
+    )
+    done: list[Progress] = []
+
+    def report_progress(progress: Progress) -> None:
+        done.append(progress)
+        _show_case(progress)
+
+    report = evaluate(plan, report_progress)
+    failed = sum(progress.error is not None for progress in done)
+    _finish(options, scores=None, videos=len(done) - failed, failed=failed, report=str(report))
+
+
+def _show_case(progress: Progress) -> None:
+    """One line on standard error for each video."""
+    state = progress.error or "done"
+    print(f"{progress.number}/{progress.total} {progress.case.name}: {state}", file=sys.stderr, flush=True)
 
 
 def run_convert(options: argparse.Namespace) -> None:

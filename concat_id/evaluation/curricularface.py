@@ -106,9 +106,11 @@ class IrNet(nn.Module):
 
 def load_ir_101(checkpoint: Path) -> IrNet:
     """The published recogniser from `glint360k_curricular_face_r101_backbone.bin`."""
-    network = IrNet()
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    with torch.device("meta"):
+        network = IrNet()
     try:
-        network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise WeightsUnavailable(
             f"'{checkpoint}' does not hold IR-101's weights; fetch it again (BestWishYsh/ConsisID-preview)."
