@@ -1,4 +1,4 @@
-"""A face reference is aligned, masked, and explained; what cannot serve is refused with a way out."""
+"""References are prepared by their roles and explained; what cannot serve is refused with a way out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toys import landscape, portrait, two_people
+from toys import Labels, garment, landscape, portrait, two_people
 
-from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
+from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden
+from concat_id.garments import MARGIN, WORKING_PX
 from concat_id.generation import prepare_reference
 from concat_id.job import Reference
-from concat_id.parsing import BACKGROUND
-from concat_id.presets import FaceTools, load_face_tools
-from concat_id.references import CROP_PX, MASKED_LABELS, PreparedReference, mask_face, prepare_face
+from concat_id.parsing import BACKGROUND, GARMENT_LABELS, Parser
+from concat_id.presets import FaceTools, load_clothes_parser, load_face_tools
+from concat_id.references import (
+    CROP_PX,
+    MASKED_LABELS,
+    MAX_PEOPLE_SHARE,
+    PreparedReference,
+    mask_face,
+    prepare_background,
+    prepare_face,
+    prepare_garment,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +32,19 @@ def tools() -> FaceTools:
     return load_face_tools()
 
 
-class Labels:
-    """A parser that has already decided."""
+UPPER_CLOTHES, FACE, BAG = 4, 11, 16
 
-    def __init__(self, labels: np.ndarray) -> None:
-        self.labels = labels
 
-    def parse(self, crop: Image.Image) -> np.ndarray:
-        return self.labels
+def labels_of(label: int, box: tuple[int, int, int, int], size: tuple[int, int] = (200, 100)) -> Labels:
+    """Labels that are zero but for a box (left, top, right, bottom) in a picture of that width and height."""
+    labels = np.zeros(size[::-1], np.uint8)
+    labels[box[1] : box[3], box[0] : box[2]] = label
+    return Labels(labels)
+
+
+def noise(size: tuple[int, int] = (200, 100)) -> Image.Image:
+    """A picture without any black."""
+    return Image.fromarray(np.random.default_rng(0).integers(1, 256, (*size[::-1], 3), dtype=np.uint8))
 
 
 def prepare(tools: FaceTools, picture: Image.Image, **choice: object) -> PreparedReference:
@@ -128,3 +143,115 @@ def test_a_reference_is_prepared_from_its_file(tmp_path: Path) -> None:
     portrait(3).save(path)
     prepared = prepare_reference(Reference("face", str(path)))
     assert prepared.picture.size == (CROP_PX, CROP_PX)
+
+
+def test_a_garment_is_cut_out_onto_black_and_cropped_with_a_margin() -> None:
+    picture = noise()
+    prepared = prepare_garment(picture, labels_of(UPPER_CLOTHES, (60, 20, 120, 70)))
+    margin = round(MARGIN * 60)
+    assert prepared.picture.size == (60 + 2 * margin, 50 + 2 * margin)
+    pixels = np.asarray(prepared.picture)
+    assert np.array_equal(pixels[margin:-margin, margin:-margin], np.asarray(picture)[20:70, 60:120])
+    assert pixels.any(axis=-1).sum() == 50 * 60
+    assert prepared.notes == () and prepared.face is None and prepared.faces == ()
+
+
+def test_a_garment_at_the_pictures_edge_has_its_margin_in_black() -> None:
+    prepared = prepare_garment(noise(), labels_of(UPPER_CLOTHES, (0, 0, 200, 100)))
+    assert prepared.picture.size == (200 + 2 * round(MARGIN * 200), 100 + 2 * round(MARGIN * 200))
+    assert not np.asarray(prepared.picture)[0].any()
+
+
+@pytest.mark.parametrize("label", range(18))
+def test_only_clothing_is_kept_of_a_garments_picture(label: int) -> None:
+    parser = labels_of(label, (60, 20, 120, 70))
+    if label in GARMENT_LABELS:
+        assert prepare_garment(noise(), parser).picture.size[0] < 70
+    else:
+        with pytest.raises(NoGarmentFound, match="no clothing was found .* or use the whole picture.$"):
+            prepare_garment(noise(), parser)
+
+
+def test_specks_do_not_widen_the_garments_crop() -> None:
+    parser = labels_of(UPPER_CLOTHES, (60, 20, 120, 70))
+    alone = prepare_garment(noise(), parser).picture
+    parser.labels[95:98, 190:195] = UPPER_CLOTHES
+    assert prepare_garment(noise(), parser).picture.size == alone.size
+    parser.labels[20:70, 140:160] = UPPER_CLOTHES  # a sleeve apart
+    assert prepare_garment(noise(), parser).picture.width > alone.width
+
+
+def test_camera_pictures_are_worked_on_at_a_bearable_size() -> None:
+    parser = labels_of(UPPER_CLOTHES, (0, 0, 200, 100))
+    large = noise((3000, 1500))
+    assert prepare_garment(large, parser, whole_picture=True).picture.size == (WORKING_PX, WORKING_PX // 2)
+    assert prepare_background(large, labels_of(0, (0, 0, 1, 1))).picture.size == (WORKING_PX, WORKING_PX // 2)
+
+
+def test_people_are_removed_from_a_place_and_said_so() -> None:
+    place = landscape(200)
+    picture = place.copy()
+    picture.paste((255, 0, 255), (80, 60, 130, 190))
+    for label in (UPPER_CLOTHES, FACE, BAG):
+        prepared = prepare_background(picture, labels_of(label, (80, 60, 130, 190), (200, 200)))
+        assert prepared.notes == (
+            "The people in the picture were removed; what lies behind them is guessed from around them.",
+        )
+        pixels, before = (np.asarray(image, float) for image in (prepared.picture, place))
+        assert np.array_equal(pixels[:, :70], before[:, :70]) and np.array_equal(pixels[:40], before[:40])
+        hidden = np.s_[60:190, 80:130]
+        with_people = np.asarray(picture, float)
+        assert np.abs(pixels[hidden] - before[hidden]).mean() < 40
+        assert np.abs(pixels[hidden] - with_people[hidden]).mean() > 80
+
+
+def test_an_empty_place_stays_as_it_is() -> None:
+    prepared = prepare_background(landscape(), labels_of(FACE, (5, 5, 6, 6)))
+    assert prepared.notes == () and np.array_equal(np.asarray(prepared.picture), np.asarray(landscape()))
+
+
+def test_a_place_that_people_hide_is_refused_unless_it_is_wanted_whole() -> None:
+    parser = labels_of(FACE, (0, 0, 120, 100))
+    with pytest.raises(PlaceHidden, match=f"people hide 62 % .* {100 * MAX_PEOPLE_SHARE:.0f} %"):
+        prepare_background(noise(), parser)
+    prepared = prepare_background(noise(), parser, whole_picture=True)
+    assert np.array_equal(np.asarray(prepared.picture), np.asarray(noise()))
+    assert prepared.notes == ("The whole picture serves as the reference.",)
+
+
+class TestEmbeddedParser:
+    """Preparation with the parser that is part of the repository, on pictures it has never seen."""
+
+    @pytest.fixture(scope="class")
+    def parser(self) -> Parser:
+        return load_clothes_parser()
+
+    def test_a_garment_is_found_alone_and_on_a_person(self, parser: Parser) -> None:
+        for picture in (garment(3), two_people(0), portrait(3)):
+            pixels = np.asarray(prepare_garment(picture, parser).picture)
+            assert 0.3 < pixels.any(axis=-1).mean() < 1
+
+    def test_preparing_a_prepared_garment_changes_little(self, parser: Parser) -> None:
+        once = prepare_garment(garment(3), parser).picture
+        twice = prepare_garment(once, parser).picture.resize(once.size)
+        kept = [np.asarray(picture).any(axis=-1) for picture in (once, twice)]
+        assert (kept[0] == kept[1]).mean() > 0.9
+
+    def test_a_landscape_wears_nothing(self, parser: Parser) -> None:
+        with pytest.raises(NoGarmentFound):
+            prepare_garment(landscape(), parser)
+
+    def test_places_are_told_from_people(self, parser: Parser) -> None:
+        assert prepare_background(landscape(), parser).notes == ()
+        with pytest.raises(PlaceHidden):
+            prepare_background(portrait(3), parser)
+        small = landscape(512)
+        small.paste(two_people(0, 512).resize((230, 230)), (140, 282))
+        assert "removed" in prepare_background(small, parser).notes[0]
+
+    def test_references_are_prepared_by_their_role(self, tmp_path: Path) -> None:
+        garment(3).save(tmp_path / "garment.png")
+        landscape().save(tmp_path / "place.png")
+        cut_out = prepare_reference(Reference("garment", tmp_path / "garment.png")).picture
+        place = prepare_reference(Reference("background", tmp_path / "place.png")).picture
+        assert not np.asarray(cut_out)[0].any() and place.size == landscape().size

@@ -8,13 +8,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from toys import clip_of, landscape, portrait, two_people
+from toys import Labels, clip_of, garment, landscape, portrait, two_people
 
 from concat_id.errors import NoFaceFound
+from concat_id.faces import Face
+from concat_id.garments import cut_garment
 from concat_id.presets import load_face_tools
-from concat_id.scoring import FrameScores, ReferenceFace, Scorer
+from concat_id.scoring import FrameScores, ReferenceFace, Scorer, Target
 from concat_id.scoring.arcface import arc_similarity
-from concat_id.scoring.scorer import sample_frames, summarize
+from concat_id.scoring.scorer import (
+    assign_faces,
+    join_people,
+    measure_order,
+    sample_frames,
+    summarize,
+)
+from concat_id.scoring.surroundings import score_garment, score_place
+
+UPPER_CLOTHES, FACE = 4, 11
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +131,150 @@ def test_summaries_by_hand() -> None:
 def test_pictures_and_frames_of_other_sizes_are_scored(scorer: Scorer, reference: ReferenceFace) -> None:
     frame = Image.fromarray(clip_of(50, identity_seed=5, num_frames=1)[0]).resize((320, 192))
     assert scorer.score(reference, np.asarray(frame)[None]).face_rate == 1
+
+
+def face_at(left: float, embedding: np.ndarray) -> Face:
+    """A face of 10 px."""
+    box = np.array([left, 0, left + 10, 10], np.float32)
+    return Face(box=box, landmarks=np.zeros((5, 2), np.float32), embedding=embedding, score=1.0)
+
+
+def person(*values: float) -> ReferenceFace:
+    """A reference with this embedding."""
+    return ReferenceFace(arcface=np.array(values, np.float32), clip=np.ones(1, np.float32))
+
+
+def test_faces_are_assigned_for_the_best_total_not_one_by_one() -> None:
+    first, second = person(1.0, 0.0), person(0.8, 0.6)
+    face, other = face_at(0, np.array([1.0, 0.0])), face_at(50, np.array([0.8, -0.6]))
+    # Both references are most like `face`: 1 + .28 is less than .8 + .8.
+    assert assign_faces([first, second], [face, other]) == [other, face]
+    assert assign_faces([second, first], [other, face]) == [face, other]
+
+
+def test_no_face_serves_two_references() -> None:
+    first, second = person(1.0, 0.0), person(0.0, 1.0)
+    face = face_at(0, np.array([0.6, 0.8]))
+    assert assign_faces([first, second], [face]) == [None, face]
+    assert assign_faces([first, second], []) == [None, None]
+    bystander = face_at(90, np.array([-1.0, 0.0]))
+    assert assign_faces([second], [bystander, face]) == [face]
+
+
+def test_order_is_measured_where_several_people_are_seen() -> None:
+    left, middle, right = (face_at(x, np.ones(1)) for x in (0, 40, 80))
+    assert measure_order([[left, right], [right, left], [left, None], [None, None]]) == 0.5
+    assert measure_order([[left, middle, right], [left, right, middle], [None, middle, right]]) == (
+        pytest.approx(2 / 3)
+    )
+    assert measure_order([[left, None], [None, None]]) is None
+
+
+def test_people_together_are_summed_up_by_hand() -> None:
+    first = summarize(FrameScores((0, 1), (0.8, 0.6), (0.2, 0.4)))
+    second = summarize(FrameScores((0, 1), (0.9, None), (0.1, None)))
+    together = join_people([first, second])
+    assert together.arcsim == pytest.approx((0.7 + 0.9) / 2) and together.face_rate == 0.75
+    assert together.frames.arcsim == (pytest.approx(0.85), 0.6)
+    assert together.strict_arcsim == pytest.approx((0.7 + 0.45) / 2)
+    assert together.people == (first, second) and together.worst == 1
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[list[ReferenceFace], np.ndarray]:
+    """The references of two people from left to right, and a clip in which they stand so."""
+    picture = two_people(0, 512)
+    scorer = load_face_tools().scorer
+    faces = sorted(scorer.finder.find(picture), key=lambda face: face.box[0])
+    clip = np.stack([np.asarray(picture.resize((128, 128)))] * 3)
+    return [scorer.describe(picture, face) for face in faces], clip
+
+
+def test_each_person_is_compared_with_their_own_reference(
+    scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
+) -> None:
+    references, clip = pair
+    scores = scorer.score_people(references, clip)
+    assert [one.arcsim > 0.5 for one in scores.people] == [True, True]
+    assert scores.order_rate == 1 and scores.face_rate == 1
+    stranger = scorer.describe(portrait(5, identity_seed=5))
+    mixed = scorer.score_people([references[0], stranger], clip)
+    assert mixed.worst == 1 and mixed.people[1].arcsim < scores.people[1].arcsim - 0.2
+    assert mixed.people[0].arcsim == scores.people[0].arcsim
+
+
+def test_swapped_references_score_as_well_but_stand_the_wrong_way_round(
+    scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
+) -> None:
+    references, clip = pair
+    scores, swapped = scorer.score_people(references, clip), scorer.score_people(references[::-1], clip)
+    assert swapped.order_rate == 0
+    assert swapped.people == scores.people[::-1]
+
+
+def test_a_person_who_is_missing_is_found_missing(
+    scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
+) -> None:
+    references, clip = pair
+    alone = clip.copy()
+    alone[1:, :, 64:] = np.asarray(landscape(128))[:, 64:]
+    scores = scorer.score_people(references, alone)
+    assert scores.people[1].face_rate < scores.people[0].face_rate == 1
+    assert scores.order_rate == 1  # of the one frame with both
+
+
+def test_one_person_s_scores_have_the_keys_they_always_had(scorer: Scorer, reference: ReferenceFace) -> None:
+    scores = Target(scorer, (reference,)).score(clip_of(50, identity_seed=5))
+    assert scores == scorer.score(reference, clip_of(50, identity_seed=5))
+    assert list(scores.to_dict()) == ["arcsim", "clipdist", "face_rate", "strict_arcsim", "frames"]
+
+
+def test_what_is_only_for_other_jobs_has_keys_of_its_own(
+    scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
+) -> None:
+    references, clip = pair
+    data = json.loads(json.dumps(Target(scorer, tuple(references)).score(clip).to_dict()))
+    assert set(data) - {"arcsim", "clipdist", "face_rate", "strict_arcsim", "frames"} == {
+        "people",
+        "worst",
+        "order_rate",
+    }
+    assert list(data["people"][0]) == ["arcsim", "clipdist", "face_rate", "strict_arcsim", "frames"]
+
+
+def halves(label: int) -> Labels:
+    """A parser that finds a label in the left half of everything."""
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:, :32] = label
+    return Labels(labels)
+
+
+def test_the_same_garment_is_more_alike_than_another(scorer: Scorer) -> None:
+    own, other = (np.asarray(garment(seed, 128)) for seed in (3, 4))
+    reference = cut_garment(Image.fromarray(own), halves(UPPER_CLOTHES))
+    same = score_garment(reference, own[None], halves(UPPER_CLOTHES), scorer.clip)
+    assert same == pytest.approx(1, abs=1e-4)
+    assert score_garment(reference, other[None], halves(UPPER_CLOTHES), scorer.clip) < same
+    both = score_garment(reference, np.stack([own, other]), halves(UPPER_CLOTHES), scorer.clip)
+    assert both < same
+
+
+def test_a_frame_without_clothing_counts_as_nothing(scorer: Scorer) -> None:
+    frames = np.asarray(garment(3, 128))[None]
+    assert score_garment(garment(3), frames, halves(0), scorer.clip) == 0
+
+
+def test_people_do_not_matter_for_the_likeness_of_a_place(scorer: Scorer) -> None:
+    place, other = landscape(128), Image.new("RGB", (128, 128), (200, 40, 40))
+    frame = np.asarray(place).copy()
+    frame[:, :60] = np.random.default_rng(0).integers(0, 256, (128, 60, 3))
+    same = score_place(place, frame[None], halves(FACE), scorer.clip)
+    assert same > 0.98
+    assert score_place(place, frame[None], halves(0), scorer.clip) < same
+    assert score_place(other, frame[None], halves(FACE), scorer.clip) < same
+
+
+def test_a_place_that_nobody_sees_has_no_likeness(scorer: Scorer) -> None:
+    full = Labels(np.full((64, 64), FACE, np.uint8))
+    frames = np.asarray(landscape(128))[None]
+    assert score_place(landscape(), frames, full, scorer.clip) is None

@@ -131,3 +131,20 @@ def _render_frames(
 def to_picture(frame: torch.Tensor) -> Image.Image:
     """A rendered frame (3, H, W) in [0, 1] as a picture."""
     return Image.fromarray((frame.permute(1, 2, 0) * 255).round().byte().cpu().numpy())
+
+
+def garment(seed: int = 0, size: int = 256, *, garments: str | None = None) -> Image.Image:
+    """A garment alone on light ground; `garments` names its kind."""
+    scenes = sample_scenes(seed, 1, split="test", num_frames=1, garments=garments)
+    return to_picture(render(scenes.garments_only(), size, size).frames[0, 0])
+
+
+class Labels:
+    """A parser that has already decided."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+
+    def parse(self, picture: Image.Image) -> np.ndarray:
+        """The labels, (H, W) uint8, at the picture's size."""
+        return np.asarray(Image.fromarray(self.labels).resize(picture.size, Image.Resampling.NEAREST))
