@@ -1,4 +1,4 @@
-"""Reading and writing videos: H.264 MP4 that every browser plays, with the settings in its metadata.
+"""Reading and writing videos: H.264 MP4 that every browser plays, with the settings in its metadata; and GIF.
 
 Written by moviepy; read, with bounds of our own, through the FFmpeg that `imageio-ffmpeg` brings along.
 Axes: T frames, H, W in px.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from concat_id.errors import UnreadableVideo, VideoTooLarge
 
@@ -26,6 +27,7 @@ MAX_SECONDS = 60.0
 MAX_PIXELS = 1920 * 1088
 # Decoded frames are held in memory: 81 frames of 1080p are 0.5 GB.
 MAX_DECODED_BYTES = 1 * 2**30
+MAX_GIF_SIDE_PX = 480
 
 # An uploaded file may be a playlist that names other files: only plain containers are opened.
 _SAFE_INPUT = ["-protocol_whitelist", "file", "-format_whitelist", "mov,matroska,webm,avi"]
@@ -88,6 +90,32 @@ def _bt709_options() -> list[str]:
     """Convert to and label the colours that browsers assume for H.264, so that they come back the same."""
     label = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     return ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", *label]
+
+
+def write_gif(frames: np.ndarray, fps: float, path: Path) -> Path:
+    """Write a looping GIF in one step, scaled down to bearable sides.
+
+    Args:
+        frames: (T, H, W, 3) uint8.
+        fps: frames per second; GIF counts in hundredths of a second, the total stays right.
+        path: where to write; the folder must exist.
+    """
+    pictures = [Image.fromarray(frame) for frame in frames]
+    for picture in pictures:
+        picture.thumbnail((MAX_GIF_SIDE_PX, MAX_GIF_SIDE_PX))
+    ends = [round(100 * (index + 1) / fps) for index in range(len(frames))]
+    durations = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        unfinished = Path(file.name)
+    try:
+        pictures[0].save(
+            unfinished, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
+        )
+        unfinished.chmod(0o644)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
 
 
 def read_video(path: str | Path) -> Video:

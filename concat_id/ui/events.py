@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import gradio as gr
 from concat_id.errors import InputError, InvalidJob
 from concat_id.job import Job, Reference, Settings
 from concat_id.presets import PRESETS
+from concat_id.runs import Library
 from concat_id.ui.settings import read_seed
 from concat_id.ui.texts import NO_PICTURE, sentence
 
@@ -41,22 +41,25 @@ def as_sentences() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs jobs of one preset for every visitor, each run in a folder of its own."""
+    """Runs jobs for every visitor, each run in a folder of its own; forms make jobs of one preset."""
 
     generate: Generate
     preset: str
-    outputs: Path
+    library: Library
 
     @property
     def fps(self) -> int:
         """At which previews play."""
         return PRESETS[self.preset].fps
 
-    def run(self, job: Job) -> Iterator[Preview | Result]:
-        """Run a job into a fresh folder whose name cannot be guessed."""
-        folder = self.outputs / secrets.token_hex(12)
+    def run(self, job: Job, visitor: str | None = None) -> Iterator[Preview | Result]:
+        """Run a job into a fresh folder whose name cannot be guessed.
+
+        Args:
+            visitor: the token of who will find it among the runs; None, as for programs: nobody.
+        """
         with as_sentences():
-            yield from self.generate(job, folder)
+            yield from self.generate(job, self.library.new_folder(visitor))
 
     def make_job(
         self,

@@ -1,4 +1,4 @@
-"""The page: header, one tab per task, the score panel; and how it is served."""
+"""The page: header, one tab per task and per view of the runs, the score panel; and how it is served."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 import gradio as gr
 
 from concat_id.presets import PRESETS, Preset, Task
+from concat_id.runs import Library
+from concat_id.ui.desk import Compared, Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.reference_slot import Prepare
+from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
 from concat_id.ui.single import build_single_tab, wire_single_tab
 from concat_id.ui.texts import FOOTNOTE, TAGLINE, TITLE
@@ -25,15 +28,19 @@ CACHE_SWEEP_S, CACHE_AGE_S = 3600, 24 * 3600
 
 @dataclass(frozen=True)
 class TabKind:
-    """One tab: the task it serves, and how it is laid out and connected."""
+    """One tab: the tasks it cannot do without, and how it is laid out and connected."""
 
-    task: Task
+    id: str  # of a form: its task
     label: str
-    build: Callable[..., Any]  # (preset, examples, scores) -> the tab's components
-    wire: Callable[..., None]  # (components, runner, prepare)
+    tasks: tuple[Task, ...]
+    build: Callable[[Desk], Any]  # gives the tab's components
+    wire: Callable[[Any, Desk], None]
 
 
-TABS = (TabKind("single", "Single identity", build_single_tab, wire_single_tab),)
+TABS = (
+    TabKind("single", "Single identity", ("single",), build_single_tab, wire_single_tab),
+    TabKind("runs", "Runs", (), build_runs_tab, wire_runs_tab),
+)
 
 
 def build_demo(
@@ -49,21 +56,35 @@ def build_demo(
         examples: folder of PNG pictures offered as example people.
     """
     model = PRESETS[preset]
-    runner = Runner(_on_shared_gpu(generate), preset, outputs)
-    kinds = [kind for kind in TABS if kind.task in model.tasks]
+    kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)]
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)
     ) as demo:
         gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
         scores = build_sidebar()
+        tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
+        desk = Desk(
+            runner=Runner(_on_shared_gpu(generate), preset, Library(outputs)),
+            prepare=prepare,
+            examples=tuple(sorted(examples.glob("*.png"))),
+            forms=frozenset(kind.id for kind in kinds if kind.tasks),
+            blocks=demo,
+            scores=scores,
+            tabs=tabs,
+            visitor=build_visitor(),
+            restored=gr.State(),
+            compared=gr.State(Compared()),
+        )
         built = []
-        with gr.Tabs(elem_classes="cid-tabs"):
+        with tabs.render():
             for kind in kinds:
-                with gr.Tab(kind.label, id=kind.task):
-                    built.append(kind.build(model, sorted(examples.glob("*.png")), scores))
+                # Rendered before it is shown: a file dropped anywhere finds its place.
+                with gr.Tab(kind.label, id=kind.id, render_children=True):
+                    built.append(kind.build(desk))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
+        greet_visitor(desk)
         for kind, components in zip(kinds, built, strict=True):
-            kind.wire(components, runner, prepare)
+            kind.wire(components, desk)
     return demo.queue(max_size=MAX_WAITING)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import filecmp
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,12 @@ class ReferenceSlot:
     take_whole: gr.Button
     face_index: gr.Number
     whole_picture: gr.Checkbox
+    restored: gr.State  # the reference that was restored last
+
+    @property
+    def filled(self) -> list[gr.components.Component]:
+        """What a restored reference changes."""
+        return [self.picture, self.restored, *self.shown]
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -46,7 +53,7 @@ class ReferenceSlot:
         return [self.seen, self.faces, self.take_whole, self.face_index, self.whole_picture]
 
 
-def build_reference_slot(label: str, examples: list[Path]) -> ReferenceSlot:
+def build_reference_slot(label: str, examples: Sequence[Path]) -> ReferenceSlot:
     """Lay out one reference."""
     picture = _build_picture(label)
     if examples:
@@ -76,6 +83,7 @@ def build_reference_slot(label: str, examples: list[Path]) -> ReferenceSlot:
         take_whole=take_whole,
         face_index=gr.Number(None, label="Face", precision=0, minimum=0, visible=False),
         whole_picture=gr.Checkbox(False, label="Whole picture", visible=False),
+        restored=gr.State(),
     )
 
 
@@ -103,7 +111,9 @@ def _build_picture(label: str) -> gr.Image:
 def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
     """Show what the model sees whenever the picture or the choice changes."""
 
-    def show_picture(picture: str | None) -> dict[Any, Any]:
+    def show_picture(picture: str | None, restored: Reference | None) -> dict[Any, Any]:
+        if picture and restored and _is_same_file(picture, restored.picture):
+            return _show(slot, prepare, restored)
         return _show(slot, prepare, picture and Reference("face", picture))
 
     def show_face(picture: str, event: gr.SelectData) -> dict[Any, Any]:
@@ -119,9 +129,25 @@ def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
         "show_progress_on": slot.seen,
         "api_visibility": "private",
     }
-    slot.picture.change(show_picture, **options)
+    slot.picture.change(show_picture, **options | {"inputs": [slot.picture, slot.restored]})
     slot.faces.select(show_face, **options)
     slot.take_whole.click(show_whole, **options)
+
+
+def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Reference) -> dict[Any, Any]:
+    """The updates that restore a reference and what was chosen in it; without a picture, the slot is emptied."""
+    reference = reference if reference.picture else None
+    picture = reference.picture if reference else None
+    # What the picture's own change shows would be the largest face again, were the choice not kept.
+    return {slot.picture: picture, slot.restored: reference, **_show(slot, prepare, reference)}
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    """Whether two files hold the same bytes; what was deleted is the same as nothing."""
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) -> dict[Any, Any]:

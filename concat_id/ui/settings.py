@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -13,6 +13,7 @@ from concat_id.job import SEED_LIMIT
 from concat_id.ui.texts import NEGATIVE_PLACEHOLDER
 
 if TYPE_CHECKING:
+    from concat_id.job import Settings
     from concat_id.presets import Preset
 
 
@@ -77,6 +78,23 @@ def wire_settings(panel: SettingsPanel) -> None:
     panel.dice.click(
         roll_seed, outputs=panel.seed, queue=False, show_progress="hidden", api_visibility="private"
     )
+
+
+def fill_settings(panel: SettingsPanel, settings: Settings) -> dict[Any, Any]:
+    """The updates that restore a resolved job's settings."""
+    likeness = settings.reference_guidance_scale
+    return {
+        panel.negative_prompt: settings.negative_prompt,
+        panel.seed: str(settings.seed),
+        panel.steps: _reach(panel.steps, settings.num_inference_steps),
+        panel.guidance: _reach(panel.guidance, settings.guidance_scale),
+        panel.likeness: _reach(panel.likeness, 1 if likeness is None else likeness),
+    }
+
+
+def _reach(slider: gr.Slider, value: float) -> dict[str, Any]:
+    """The update of a slider to a value that programs may have set beyond its ends."""
+    return gr.Slider(value=value, minimum=min(value, slider.minimum), maximum=max(value, slider.maximum))
 
 
 def roll_seed() -> str:

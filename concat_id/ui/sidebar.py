@@ -12,6 +12,7 @@ from concat_id.ui.curve import draw_curve
 
 if TYPE_CHECKING:
     from concat_id.generation import Preview, Result
+    from concat_id.runs import Run
     from concat_id.scoring import Scores
 
 
@@ -52,7 +53,7 @@ def draw_preview(preview: Preview, seed: int) -> str:
     return _panel("running", badge, _body(preview.scores, seed, preview.seconds))
 
 
-def draw_result(result: Result) -> str:
+def draw_result(result: Result | Run) -> str:
     """The panel for the finished video."""
     return _panel("final", "final", _body(result.scores, result.job.settings.seed, result.seconds))
 

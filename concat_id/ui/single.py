@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from concat_id.generation import Preview, Result
+from concat_id.job import Job
+from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
+from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.events import GPU_QUEUE, Runner
-from concat_id.ui.reference_slot import Prepare, ReferenceSlot, build_reference_slot, wire_reference_slot
-from concat_id.ui.settings import SettingsPanel, build_settings, wire_settings
+from concat_id.ui.reference_slot import (
+    ReferenceSlot,
+    build_reference_slot,
+    fill_reference_slot,
+    wire_reference_slot,
+)
+from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, wire_settings
 from concat_id.ui.stage import Stage, build_stage
 from concat_id.ui.texts import IDEAS, STOPPED
-
-if TYPE_CHECKING:
-    from concat_id.presets import Preset
 
 # On a phone the stage lies below the button.
 SHOW_STAGE = "() => document.querySelector('#stage').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
@@ -43,16 +47,22 @@ class SingleTab:
         return [face.picture, self.prompt, *self.settings.inputs, face.face_index, face.whole_picture]
 
     @property
+    def filled(self) -> list[gr.components.Component]:
+        """What a restored job changes."""
+        return [self.prompt, *self.settings.inputs, *self.face.filled]
+
+    @property
     def shown(self) -> list[gr.components.Component]:
         """What a run changes."""
         return [self.start, self.stop, self.scores, *self.stage.components]
 
 
-def build_single_tab(preset: Preset, examples: list[Path], scores: gr.HTML) -> SingleTab:
+def build_single_tab(desk: Desk) -> SingleTab:
     """Lay the tab out: the form on the left, the stage beside it."""
+    preset = PRESETS[desk.runner.preset]
     with gr.Row(elem_classes="cid-columns"):
         with gr.Column(scale=5, min_width=250, elem_classes="cid-form"):
-            face = build_reference_slot("Picture of a person", examples)
+            face = build_reference_slot("Picture of a person", desk.examples)
             prompt = gr.Textbox(
                 label="Prompt",
                 placeholder="What does the person do, and where?",
@@ -70,13 +80,15 @@ def build_single_tab(preset: Preset, examples: list[Path], scores: gr.HTML) -> S
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop")
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset)
-    return SingleTab(face, prompt, settings, start, stop, place, scores)
+    return SingleTab(face, prompt, settings, start, stop, place, desk.scores)
 
 
-def wire_single_tab(tab: SingleTab, runner: Runner, prepare: Prepare) -> None:
+def wire_single_tab(tab: SingleTab, desk: Desk) -> None:
     """Connect the tab's parts, and its endpoint `/generate`."""
-    wire_reference_slot(tab.face, prepare)
+    runner = desk.runner
+    wire_reference_slot(tab.face, desk.prepare)
     wire_settings(tab.settings)
+    keep_values(desk.blocks, f"{runner.preset}-single", [tab.prompt, *tab.settings.inputs])
     quiet: dict[str, Any] = {
         "show_progress": "hidden",
         "api_visibility": "private",
@@ -87,16 +99,16 @@ def wire_single_tab(tab: SingleTab, runner: Runner, prepare: Prepare) -> None:
         runner.make_job(*form)
         return _blank(tab, running=True)
 
-    def run(*form: Any) -> Iterator[dict[Any, Any]]:
+    def run(visitor: str, *form: Any) -> Iterator[dict[Any, Any]]:
         job = runner.make_job(*form)
-        for event in runner.run(job):
+        for event in runner.run(job, visitor):
             yield _update(tab, event, job.settings.seed, runner.fps)
 
     begun = gr.on([tab.start.click, tab.prompt.submit], begin, tab.inputs, tab.shown, **quiet)
     tab.start.click(None, js=SHOW_STAGE, api_visibility="private")
     running = begun.success(
         run,
-        tab.inputs,
+        [desk.visitor, *tab.inputs],
         tab.shown,
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,
@@ -108,7 +120,21 @@ def wire_single_tab(tab: SingleTab, runner: Runner, prepare: Prepare) -> None:
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **quiet
     )
+
+    def fill(restored: Restored) -> Any:
+        return fill_form(tab, desk, restored.job) if restored.job.task == "single" else gr.skip()
+
+    desk.restored.change(fill, desk.restored, tab.filled, **quiet)
     add_endpoint(tab, runner)
+
+
+def fill_form(tab: SingleTab, desk: Desk, job: Job) -> dict[Any, Any]:
+    """The updates that put a job into the form."""
+    return {
+        tab.prompt: job.prompt,
+        **fill_reference_slot(tab.face, desk.prepare, job.references[0]),
+        **fill_settings(tab.settings, job.settings),
+    }
 
 
 def add_endpoint(tab: SingleTab, runner: Runner) -> None:

@@ -21,6 +21,12 @@ CHOOSE_BELOW = "Choose another face below."
 SEEN_NOTHING = "The face that the model gets appears here."
 WHOLE_PICTURE = "Use the whole picture instead"
 
+NO_RUNS = "Every video you make in this browser is kept here. There is none yet."
+PICTURE_MISSING = (
+    "The settings are restored. The reference picture is not in the video file, and it is not among your runs: "
+    "give it again."
+)
+
 FOOTNOTE = (
     "Use only pictures of people who agreed to it, and say that the result is synthetic. "
     "Pictures and videos stay on the machine that runs this page."

@@ -43,7 +43,8 @@ def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     demo = build_demo(
         runs.generate, prepare, preset="embedded", outputs=tmp_path / "outputs", examples=examples
     )
-    _, url, _ = launch_demo(demo, prevent_thread_lock=True, quiet=True)
+    outputs = str(tmp_path / "outputs")
+    _, url, _ = launch_demo(demo, prevent_thread_lock=True, quiet=True, allowed_paths=[outputs])
     yield Studio(url, runs, tmp_path / "outputs")
     demo.close(verbose=False)
 

@@ -13,6 +13,7 @@ from studio import PacedRuns, prepare
 import app
 from concat_id.errors import WeightsUnavailable
 from concat_id.job import Job, Reference, Settings
+from concat_id.runs import Library
 from concat_id.ui import build_demo
 from concat_id.ui.events import Runner, gpu_seconds
 
@@ -65,13 +66,13 @@ def test_missing_weights_end_the_program_with_a_sentence(
     ],
 )
 def test_what_is_wrong_with_a_form_is_said(tmp_path: Path, form: tuple, said: str) -> None:
-    runner = Runner(PacedRuns().generate, "embedded", tmp_path)
+    runner = Runner(PacedRuns().generate, "embedded", Library(tmp_path))
     with pytest.raises(gr.Error, match=said):
         runner.make_job(*form)
 
 
 def test_the_form_reaches_the_job(tmp_path: Path) -> None:
-    runner = Runner(PacedRuns().generate, "embedded", tmp_path)
+    runner = Runner(PacedRuns().generate, "embedded", Library(tmp_path))
     job = runner.make_job("face.png", " laughing ", "blurred", "7", 12.0, 3.5, 2.0, 1.0, False)
     assert job.prompt == "laughing" and job.references == (Reference("face", "face.png", face_index=1),)
     wanted = (7, 12, 3.5, 2.0, "blurred")
@@ -96,4 +97,4 @@ def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
 def test_a_tab_is_shown_only_where_the_model_can_do_it(tmp_path: Path) -> None:
     demo = build_demo(PacedRuns().generate, prepare, preset="embedded", outputs=tmp_path)
     tabs = [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
-    assert tabs == ["Single identity"]
+    assert tabs == ["Single identity", "Runs", "Compare"]

@@ -1,0 +1,111 @@
+"""What the pages share: the model, the visitor, and how one page hands something to another."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from concat_id.errors import InvalidJob
+from concat_id.job import Job
+from concat_id.presets import PRESETS
+from concat_id.runs import Library
+from concat_id.ui.events import Runner
+from concat_id.ui.reference_slot import Prepare
+
+# Gradio encrypts what a browser keeps with this; a random one would lose it whenever the studio is started.
+BROWSER_SECRET = "concat-id-studio"
+
+NEW_TOKEN = (
+    "token => token || [...crypto.getRandomValues(new Uint8Array(16))]"
+    ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
+)
+# A link to a run says what the form should hold: what it held before stays out of the way.
+RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A job for the form of its task; a new number each time, as the same job may be restored twice."""
+
+    job: Job
+    number: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The names of the runs to compare."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every page is built and connected with.
+
+    A form listens to `restored` and takes the jobs of its task; the page of comparisons listens to `compared`.
+    Whoever has such a thing to hand over only names the updates that `restore` and `compare` return.
+    """
+
+    runner: Runner
+    prepare: Prepare
+    examples: tuple[Path, ...]
+    forms: frozenset[str]  # the tasks that have one on this page
+    blocks: gr.Blocks
+    scores: gr.HTML
+    tabs: gr.Tabs
+    visitor: gr.BrowserState  # the token by which a browser's runs are found again
+    restored: gr.State
+    compared: gr.State
+
+    @property
+    def library(self) -> Library:
+        """All runs."""
+        return self.runner.library
+
+    def restore(self, job: Job) -> dict[Any, Any]:
+        """The updates that put a job into the form of its task, and show it."""
+        if job.task not in self.forms:
+            raise InvalidJob(
+                f"there is no form for the task '{job.task}' here; start the studio with a model for it."
+            )
+        if job.preset != self.runner.preset:
+            made_with = PRESETS[job.preset].title if job.preset in PRESETS else job.preset
+            gr.Warning(f"This was made with another model: {made_with}. Here it will look different.")
+        return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
+
+    def compare(self, names: Sequence[str]) -> dict[Any, Any]:
+        """The updates that put runs side by side, and show them."""
+        return {self.compared: Compared(tuple(names)), self.tabs: gr.Tabs(selected="compare")}
+
+
+def build_visitor() -> gr.BrowserState:
+    """Where a browser keeps its token."""
+    return gr.BrowserState("", storage_key="concat-id-visitor", secret=BROWSER_SECRET)
+
+
+def greet_visitor(desk: Desk) -> None:
+    """Give a browser that comes for the first time its token, without asking the server."""
+    desk.blocks.load(None, desk.visitor, desk.visitor, js=NEW_TOKEN, api_visibility="private")
+
+
+def keep_values(blocks: gr.Blocks, key: str, components: Sequence[gr.components.Component]) -> None:
+    """Let what is in a form survive a reload; it stays in the visitor's browser.
+
+    Args:
+        key: names the form among all that this browser keeps.
+    """
+    kept = gr.BrowserState(None, storage_key=f"concat-id-{key}", secret=BROWSER_SECRET)
+    blocks.load(None, [kept, *components], components, js=RECALL, api_visibility="private")
+    gr.on(
+        [component.change for component in components],
+        None,
+        components,
+        kept,
+        js="(...values) => [values]",
+        api_visibility="private",
+    )
