@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import landscape, portrait, toy_preset, two_people, write_toy_pipeline
+from toys import garment, landscape, portrait, toy_preset, two_people, write_toy_pipeline
 
 from concat_id import generation, presets, results
-from concat_id.errors import InvalidJob, NoFaceFound, UnreadablePicture
-from concat_id.generation import Preview, Result, decode_frames, generate
-from concat_id.job import Job, Reference, Settings
+from concat_id.errors import InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden, UnreadablePicture
+from concat_id.generation import Preview, Result, decode_frames, generate, prepare_reference
+from concat_id.job import TASK_ROLES, Job, Reference, Settings
 from concat_id.pictures import load_picture
-from concat_id.presets import PRESETS, load_pipeline
+from concat_id.presets import PRESETS, Task, load_pipeline
 from concat_id.video import read_metadata, read_video
 
 
@@ -240,3 +240,109 @@ def test_cheap_previews_decode_only_the_beginning(
     monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], preview_latent_frames=2))
     previews, result = run(job, tmp_path / "out")
     assert [preview.frames.shape[0] for preview in previews] == [5, 5] and result.frames.shape[0] == 9
+
+
+@pytest.fixture
+def wardrobe(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Reference]:
+    """References of every kind, and a toy preset that does every task."""
+    every_task = replace(PRESETS["toy"], tasks=tuple(TASK_ROLES), max_references=3)
+    monkeypatch.setitem(PRESETS, "toy", every_task)
+    pictures = {"right": portrait(8), "garment": garment(3), "background": landscape()}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+    return {
+        "left": job.references[0],
+        "right": Reference("face", tmp_path / "right.png"),
+        "garment": Reference("garment", tmp_path / "garment.png"),
+        "background": Reference("background", tmp_path / "background.png"),
+    }
+
+
+@pytest.mark.parametrize(
+    "task, names, figures",
+    [
+        ("multi", ("left", "right"), {"people", "worst"}),
+        ("try-on", ("left", "garment"), {"garment"}),
+        ("try-on", ("left", "garment", "background"), {"garment", "background"}),
+        ("background", ("left", "background"), {"background"}),
+    ],
+)
+def test_every_task_runs_from_its_references_to_its_scores(
+    task: Task,
+    names: tuple[str, ...],
+    figures: set[str],
+    wardrobe: dict[str, Reference],
+    job: Job,
+    tmp_path: Path,
+) -> None:
+    job = replace(job, task=task, references=tuple(wardrobe[name] for name in names))
+    previews, result = run(job, tmp_path / "out" / "name.mp4")
+    sidecar = json.loads(result.sidecar.read_text())
+    always = {"arcsim", "clipdist", "face_rate", "strict_arcsim", "frames", "order_rate"}
+    for scores in (previews[-1].scores.to_dict(), sidecar["scores"]):
+        assert scores.keys() - always == figures
+    assert sidecar["scores"] == json.loads(json.dumps(result.scores.to_dict()))
+    assert len(list((tmp_path / "out").glob("name-reference-*.png"))) == len(names)
+    assert len(sidecar["references"]) == len(names)
+    _, again = run(Job.load(result.sidecar), tmp_path / "again" / "name.mp4", preview_every=0)
+    assert again.video.read_bytes() == result.video.read_bytes() and again.scores == result.scores
+
+
+def test_every_reference_reaches_the_model_in_its_order(
+    wardrobe: dict[str, Reference], job: Job, tmp_path: Path
+) -> None:
+    def frames(task: Task, *names: str) -> bytes:
+        references = tuple(wardrobe[name] for name in names)
+        given = replace(job, task=task, references=references)
+        return run(given, tmp_path / "out.mp4", preview_every=0)[1].frames.tobytes()
+
+    videos = [
+        frames("single", "left"),
+        frames("multi", "left", "right"),
+        frames("multi", "right", "left"),
+        frames("try-on", "left", "garment"),
+        frames("background", "left", "background"),
+    ]
+    assert len(set(videos)) == len(videos)
+
+
+def test_several_people_are_scored_each_by_their_own_picture(
+    wardrobe: dict[str, Reference], job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_people(0).save(tmp_path / "pair.png")
+    clip = np.stack([np.asarray(two_people(0, 128))] * 9)
+    monkeypatch.setattr(generation, "decode_frames", lambda *_: clip)
+    faces = prepare_reference(Reference("face", tmp_path / "pair.png")).faces
+    left, right = sorted((0, 1), key=lambda index: faces[index].box[0])
+    for order, rate in (((left, right), 1), ((right, left), 0)):
+        references = tuple(Reference("face", tmp_path / "pair.png", index) for index in order)
+        _, result = run(replace(job, task="multi", references=references), tmp_path / "out.mp4")
+        assert result.scores.order_rate == rate
+        assert min(person.arcsim for person in result.scores.people) > 0.5
+
+
+def test_one_face_that_cannot_be_compared_leaves_no_scores(
+    wardrobe: dict[str, Reference], job: Job, tmp_path: Path
+) -> None:
+    nobody = Reference("face", wardrobe["background"].picture, whole_picture=True)
+    references = (wardrobe["left"], nobody)
+    _, result = run(replace(job, task="multi", references=references), tmp_path / "out.mp4")
+    assert result.scores is None
+
+
+def test_garments_and_places_that_cannot_serve_are_refused_before_the_pipeline_is_loaded(
+    wardrobe: dict[str, Reference], job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "load_pipeline", lambda *_: pytest.fail("the pipeline was loaded"))
+    bare = replace(wardrobe["garment"], picture=wardrobe["background"].picture)
+    hidden = replace(wardrobe["background"], picture=wardrobe["left"].picture)
+    for task, reference, error in (("try-on", bare, NoGarmentFound), ("background", hidden, PlaceHidden)):
+        with pytest.raises(error):
+            next(generate(replace(job, task=task, references=(wardrobe["left"], reference)), tmp_path))
+
+
+def test_what_a_job_does_not_need_is_not_loaded(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "load_clothes_parser", lambda *_: pytest.fail("it was loaded"))
+    run(job, tmp_path / "out", preview_every=0)
