@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,12 @@ class Judges:
         return self._known[person.picture]
 
 
+@lru_cache(maxsize=1)
 def load_judges(preset: str) -> Judges:
-    """Load the judges of a preset; what is missing is named in a `WeightsUnavailable`."""
+    """The judges of a preset, kept until another one's are asked for.
+
+    What is missing is named in a `WeightsUnavailable`.
+    """
     from transformers import CLIPTokenizer
 
     is_drawn = isinstance(PRESETS[preset].score_pack, Path)
