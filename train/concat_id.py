@@ -3,8 +3,8 @@
     python -m train fit --config train/configs/base.yaml
     python -m train fit --config train/configs/stage1.yaml
 
-Batches come from `train.latents`: `latents` (B, C, F, H, W), `reference_latents` (B, C, R, H, W), `faces`
-(B, F, H, W) in [0, 1], `captions`.
+Batches come from `train.latent_data`, which says what they hold. Several processes share the work by
+`--trainer.devices 2 --trainer.strategy ddp`.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, UMT5EncoderModel
 
 from concat_id import ConcatIDWanTransformer3DModel
+from train.attention import PlainAttention
 from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
 from train.optimizer import MuonModule
 from train.text import build_text_encoder, encode_text
@@ -93,6 +94,10 @@ class ConcatIDTraining(MuonModule):
             self.transformer = with_reference_adaln(self.transformer)
         self.text_encoder.requires_grad_(train_text_encoder)
 
+    def on_train_start(self) -> None:
+        """Every process, and every resumption, draws its own batches, noise levels and noise."""
+        torch.manual_seed(torch.initial_seed() + 1000 * self.global_step + self.global_rank)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         count, hparams = len(batch["captions"]), self.hparams
         sigmas = sample_sigmas(count, shift=hparams.shift, logit_normal=hparams.logit_normal)
@@ -108,14 +113,12 @@ class ConcatIDTraining(MuonModule):
         count, keep = len(batch["captions"]), torch.ones(len(batch["captions"]), dtype=torch.bool)
         sigmas = (torch.arange(count) + 0.5) / count
         noise = torch.randn(batch["latents"].shape, generator=generator)
-        self.log(
-            "val/loss",
-            self.loss(batch, sigmas, noise, keep_text=keep, keep_references=keep),
-            batch_size=count,
-        )
+        losses = {"val/loss": self.loss(batch, sigmas, noise, keep_text=keep, keep_references=keep)}
+        losses[f"val/loss_{batch['task']}"] = losses["val/loss"]
         if self.hparams.references:
             blind = self.loss(batch, sigmas, noise, keep_text=keep, keep_references=~keep)
-            self.log("val/loss_without_reference", blind, batch_size=count)
+            losses["val/loss_without_reference"] = blind
+        self.log_dict(losses, batch_size=count, sync_dist=True)
 
     def loss(
         self,
@@ -129,12 +132,14 @@ class ConcatIDTraining(MuonModule):
         """Mean squared velocity error, weighted towards faces. Args: sigmas and both keeps (B,)."""
         x0 = batch["latents"]
         sigmas, noise = sigmas.to(x0), noise.to(x0)
-        prediction = self.transformer(
-            interpolate(x0, noise, sigmas),
-            timestep=sigmas * NUM_TRAIN_TIMESTEPS,
-            encoder_hidden_states=self.encode_captions(batch["captions"], keep_text),
-            reference_latents=self.drop_references(batch["reference_latents"], keep_references),
-        ).sample
+        keep = batch["reference_mask"] * keep_references.to(x0)[:, None]
+        with PlainAttention():
+            prediction = self.transformer(
+                interpolate(x0, noise, sigmas),
+                timestep=sigmas * NUM_TRAIN_TIMESTEPS,
+                encoder_hidden_states=self.encode_captions(batch["captions"], keep_text),
+                reference_latents=self.drop_references(batch["reference_latents"], keep),
+            ).sample
         weight = 1 + self.hparams.face_weight * batch["faces"][:, None]
         squares = (prediction.float() - velocity(x0, noise)).square()
         return (squares * weight).sum() / (weight.sum() * x0.shape[1])
@@ -145,10 +150,15 @@ class ConcatIDTraining(MuonModule):
         return encode_text(self.tokenizer, self.text_encoder, texts)
 
     def drop_references(self, latents: Tensor, keep: Tensor) -> Tensor | None:
-        """Reference latents, all R of a dropped sample zeroed; None in the base."""
+        """Reference latents with zeros where there is none or it is dropped; None in the base.
+
+        Args:
+            latents: (B, C, R, H, W).
+            keep: (B, R), 1 or 0.
+        """
         if not self.hparams.references:
             return None
-        return latents * keep.to(latents).view(-1, 1, 1, 1, 1)
+        return latents * keep[:, None, :, None, None]
 
 
 def _load_or_build(

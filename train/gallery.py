@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
-from train.latents import LatentShards, load_autoencoder
+from train.latent_data import Batch, load_pairs
+from train.latents import load_autoencoder
 
 
 def build_pipeline(module: L.LightningModule, vae_folder: Path, *, shift: float) -> ConcatIDWanPipeline:
@@ -35,44 +36,52 @@ def contact_sheet(rows: list[Tensor]) -> Image.Image:
 
 
 class Gallery(L.Callback):
-    """Samples validation captions with their references; list it before EMA, whose weights it then shows.
+    """Samples from every validation source; list it before EMA, whose weights it then shows.
 
     Args:
         vae: folder of the autoencoder.
-        latents: folder of validation latents.
-        output: folder for the sheets, `STEP.png`: reference, five frames; captions in `STEP.txt`.
+        output: folder for the sheets, `STEP_TASK.png`: references, five frames; captions in `STEP_TASK.txt`.
         count: videos a sheet.
     """
 
     def __init__(
         self,
         vae: str,
-        latents: str,
         output: str,
         count: int = 8,
         num_inference_steps: int = 20,
         guidance: float = 2.5,
     ) -> None:
-        self.vae, self.latents, self.output = Path(vae), Path(latents), Path(output)
-        self.count, self.num_inference_steps, self.guidance = count, num_inference_steps, guidance
+        self.vae, self.output, self.count = Path(vae), Path(output), count
+        self.num_inference_steps, self.guidance = num_inference_steps, guidance
 
     @rank_zero_only
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pipeline = build_pipeline(pl_module, self.vae, shift=pl_module.hparams.shift)
-        batch = LatentShards(self.latents).draw(torch.arange(self.count), torch.Generator().manual_seed(0))
-        references = batch["reference_latents"] if pl_module.hparams.references else None
+        self.output.mkdir(parents=True, exist_ok=True)
+        for pairs in load_pairs(trainer.datamodule.validation):
+            numbers = torch.arange(min(self.count, len(pairs)))
+            batch = pairs.draw(numbers, torch.Generator().manual_seed(0))
+            sheet = self._sample(pipeline, batch, with_references=pl_module.hparams.references)
+            path = self.output / f"{trainer.global_step:06d}_{pairs.task}.png"
+            sheet.save(path)
+            path.with_suffix(".txt").write_text("\n".join(batch["captions"]) + "\n")
+
+    def _sample(self, pipeline: ConcatIDWanPipeline, batch: Batch, *, with_references: bool) -> Image.Image:
+        """One row for each sample: its references, then five frames of the video."""
+        references = batch["reference_latents"] * batch["reference_mask"][:, None, :, None, None]
+        references = references.to(pipeline.device)
         noise = torch.randn(batch["latents"].shape, generator=torch.Generator().manual_seed(0))
         videos = pipeline(
             batch["captions"],
-            reference_latents=references,
-            latents=noise.to(pl_module.device),
+            reference_latents=references if with_references else None,
+            latents=noise.to(pipeline.device),
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance,
             output_type="pt",
         ).frames
-        pictures = pipeline.decode_latents(batch["reference_latents"].to(pl_module.device))
+        # Each reference is decoded as the still that it is.
+        pictures = torch.cat([pipeline.decode_latents(still) for still in references.split(1, dim=2)], dim=1)
         frames = torch.linspace(0, videos.shape[1] - 1, 5).round().long()
-        self.output.mkdir(parents=True, exist_ok=True)
-        rows = [torch.cat([picture, video[frames]]) for picture, video in zip(pictures, videos, strict=True)]
-        contact_sheet(rows).save(self.output / f"{trainer.global_step:06d}.png")
-        (self.output / f"{trainer.global_step:06d}.txt").write_text("\n".join(batch["captions"]) + "\n")
+        rows = zip(pictures, videos[:, frames], strict=True)
+        return contact_sheet([torch.cat(row) for row in rows])

@@ -1,0 +1,68 @@
+"""Stand-ins for what the recipes start from: shards of random latents, and a pipeline's folder."""
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from safetensors.torch import save_file
+from torch import Generator
+
+from concat_id import ConcatIDWanTransformer3DModel
+from train.autoencoder import build_autoencoder
+from train.concat_id import EMBEDDED_CONFIG
+from train.curation.mining import PAIR_KINDS
+from train.text import build_text_encoder, train_tokenizer
+
+CLIPS, SIDE, CANDIDATES = 4, 4, 3
+CAPTIONS = ["a woman laughing on a beach", "someone nodding in the snow", "a man waves in a library"] * 20
+
+
+def write_toy_shard(path: Path, *, people: int, latent_frames: int) -> None:
+    """A shard of four clips as `train.latents` writes it; its pictures are all different."""
+    generator = Generator().manual_seed(people)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = CLIPS * people * CANDIDATES
+    tables = {
+        f"pairs.{kind}": torch.arange(count).view(CLIPS, people, CANDIDATES).int() for kind in PAIR_KINDS
+    }
+    givens = ["", "background"]
+    tables["backgrounds"] = (count + torch.arange(CLIPS * 2).view(CLIPS, 2)).int()
+    count += CLIPS * 2
+    if people == 1:
+        givens += ["garment", "garment+background"]
+        tables["garments"] = (count + torch.arange(CLIPS * 2).view(CLIPS, 2)).int()
+        count += CLIPS * 2
+    tensors = {
+        "latents": torch.randn(CLIPS, 24, latent_frames, SIDE, SIDE, generator=generator).half(),
+        "faces": torch.full((CLIPS, latent_frames, SIDE, SIDE), 51, dtype=torch.uint8),
+        "pictures": torch.randn(count, 24, SIDE, SIDE, generator=generator).half(),
+    }
+    captions = {given: [f"{given} {number}" for number in range(CLIPS)] for given in givens}
+    save_file(tables | tensors, path, metadata={"captions": json.dumps(captions)})
+
+
+def write_toy_workshop(folder: Path) -> None:
+    """Everything under `.train` that the recipes of the transformer read, at toy size."""
+    torch.manual_seed(0)
+    AutoencoderKLWan.from_config(build_autoencoder().config).save_pretrained(folder / "vae")
+    tokenizer = train_tokenizer(CAPTIONS)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 1, "ffn_dim": 32}
+    for name, has_adaln in (
+        ("base", False),
+        ("stage1", True),
+        ("stage2", True),
+        ("multi_identity_stage1", True),
+    ):
+        pipeline = folder / name / "pipeline"
+        ConcatIDWanTransformer3DModel(
+            **{**EMBEDDED_CONFIG, **toy, "reference_adaln": has_adaln}
+        ).save_pretrained(pipeline / "transformer")
+        build_text_encoder().save_pretrained(pipeline / "text_encoder")
+        tokenizer.save_pretrained(pipeline / "tokenizer")
+    for stem, people in (("", 1), ("takes_", 1), ("two_", 2), ("three_", 3)):
+        for kind, frames in (("stills", 1), ("clips", 2), ("validation", 2)):
+            name = "clips" if stem == "" and kind == "clips" else (stem + kind).removesuffix("_clips")
+            path = folder / "latents" / name / "00000.safetensors"
+            write_toy_shard(path, people=people, latent_frames=frames)
