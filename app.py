@@ -41,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    # Run folders have names that cannot be guessed; nothing lists them.
-    outputs = str(options.outputs.resolve())
-    launch_demo(demo, server_name=options.host, server_port=options.port, allowed_paths=[outputs])
+    launch_demo(demo, options.outputs, server_name=options.host, server_port=options.port)
     return 0
 
 

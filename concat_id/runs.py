@@ -1,8 +1,8 @@
 """The studio's runs: a folder for each, found again by its visitor alone, or by whoever knows its name.
 
-`OWNER-SECRET/` holds a video with its sidecar and pictures (see `concat_id.results`), and what is made of them
-for downloading. OWNER is a digest of the visitor's token and SECRET cannot be guessed: a name may be passed on
-without giving away the visitor's other runs.
+`OWNER-SECRET/` holds a video with its sidecar and pictures (see `concat_id.results`), and what is made of
+them for downloading. OWNER is a digest of the visitor's token and SECRET cannot be guessed: a name may be
+passed on without giving away the visitor's other runs.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Library:
         for sidecar in sorted(folder.glob("*.json")):
             video = sidecar.with_suffix(".mp4")
             if video.is_file():
-                return Run(video, json.loads(sidecar.read_text(encoding="utf-8")), Job.load(sidecar))
+                job = Job.load(sidecar)
+                return Run(video, json.loads(sidecar.read_text(encoding="utf-8")), job)
         raise RunNotFound("this run is no longer there; it was deleted.")
 
     def delete(self, name: str, visitor: str | None) -> None:
@@ -135,8 +136,11 @@ def _owner(visitor: str | None) -> str | None:
 
 
 def read_digests(report: dict[str, Any]) -> tuple[str, ...]:
-    """SHA-256 of each reference picture's pixels, from a sidecar or a video's metadata."""
-    return tuple(reference["pixels_sha256"] for reference in report.get("references", ()))
+    """SHA-256 of each reference picture's pixels, from a sidecar or a video's metadata; empty if unknown."""
+    try:
+        return tuple(str(reference["pixels_sha256"]) for reference in report["references"])
+    except (KeyError, TypeError):
+        return ()
 
 
 def write_zip(files: dict[str, Path], path: Path) -> Path:

@@ -16,6 +16,7 @@ from concat_id.presets import PRESETS
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
 from concat_id.ui.reference_slot import Prepare
+from concat_id.votes import Ballots
 
 # Gradio encrypts what a browser keeps with this; a random one would lose it whenever the studio is started.
 BROWSER_SECRET = "concat-id-studio"
@@ -38,21 +39,23 @@ class Restored:
 
 @dataclass(frozen=True)
 class Compared:
-    """The names of the runs to compare."""
+    """The names of the runs to compare; numbered for the same reason."""
 
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    number: str
 
 
 @dataclass(frozen=True)
 class Desk:
     """What every page is built and connected with.
 
-    A form listens to `restored` and takes the jobs of its task; the page of comparisons listens to `compared`.
-    Whoever has such a thing to hand over only names the updates that `restore` and `compare` return.
+    A form listens to `restored` and takes the jobs of its task; the page of comparisons listens to
+    `compared`. Who has such a thing to hand over gives the updates that `restore` and `compare` return.
     """
 
     runner: Runner
     prepare: Prepare
+    ballots: Ballots
     examples: tuple[Path, ...]
     forms: frozenset[str]  # the tasks that have one on this page
     blocks: gr.Blocks
@@ -80,7 +83,10 @@ class Desk:
 
     def compare(self, names: Sequence[str]) -> dict[Any, Any]:
         """The updates that put runs side by side, and show them."""
-        return {self.compared: Compared(tuple(names)), self.tabs: gr.Tabs(selected="compare")}
+        return {
+            self.compared: Compared(tuple(names), secrets.token_hex(4)),
+            self.tabs: gr.Tabs(selected="compare"),
+        }
 
 
 def build_visitor() -> gr.BrowserState:

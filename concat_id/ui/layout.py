@@ -12,7 +12,8 @@ import gradio as gr
 
 from concat_id.presets import PRESETS, Preset, Task
 from concat_id.runs import Library
-from concat_id.ui.desk import Compared, Desk, build_visitor, greet_visitor
+from concat_id.ui.compare import build_compare_tab, wire_compare_tab
+from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.reference_slot import Prepare
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
@@ -20,9 +21,11 @@ from concat_id.ui.sidebar import build_sidebar
 from concat_id.ui.single import build_single_tab, wire_single_tab
 from concat_id.ui.texts import FOOTNOTE, TAGLINE, TITLE
 from concat_id.ui.theme import STYLE_SHEET, build_theme
+from concat_id.votes import Ballots
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 MAX_WAITING = 32
+VOTES = "votes"
 CACHE_SWEEP_S, CACHE_AGE_S = 3600, 24 * 3600
 
 
@@ -40,6 +43,7 @@ class TabKind:
 TABS = (
     TabKind("single", "Single identity", ("single",), build_single_tab, wire_single_tab),
     TabKind("runs", "Runs", (), build_runs_tab, wire_runs_tab),
+    TabKind("compare", "Compare", (), build_compare_tab, wire_compare_tab),
 )
 
 
@@ -65,6 +69,7 @@ def build_demo(
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         desk = Desk(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs)),
+            ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             prepare=prepare,
             examples=tuple(sorted(examples.glob("*.png"))),
             forms=frozenset(kind.id for kind in kinds if kind.tasks),
@@ -73,7 +78,7 @@ def build_demo(
             tabs=tabs,
             visitor=build_visitor(),
             restored=gr.State(),
-            compared=gr.State(Compared()),
+            compared=gr.State(),
         )
         built = []
         with tabs.render():
@@ -88,9 +93,17 @@ def build_demo(
     return demo.queue(max_size=MAX_WAITING)
 
 
-def launch_demo(demo: gr.Blocks, **options: Any) -> Any:
-    """Serve the page with its look; options go to `gr.Blocks.launch`."""
+def launch_demo(demo: gr.Blocks, outputs: Path, **options: Any) -> Any:
+    """Serve the page with its look.
+
+    Args:
+        outputs: as for `build_demo`.
+        options: of `gr.Blocks.launch`.
+    """
     return demo.launch(
+        # Run folders have names that cannot be guessed and nothing lists them; that of the votes is known.
+        allowed_paths=[str(outputs.resolve())],
+        blocked_paths=[str(outputs.resolve() / VOTES)],
         theme=build_theme(),
         css_paths=STYLE_SHEET,
         footer_links=["api"],

@@ -31,17 +31,19 @@ def recall_video(path: Path, runs: Iterable[Run], examples: Sequence[Path]) -> J
         raise ForeignVideo(
             f"'{path.name}' carries no settings; drop a video made here, as it was downloaded."
         )
-    known = {digest: picture for run in runs for digest, picture in _pictures(run)}
+    job = Job.from_dict(report["job"])
     wanted = read_digests(report)
+    if len(wanted) != len(job.references):
+        raise ForeignVideo(f"'{path.name}' does not say which pictures it was made of; drop another video.")
+    known = {digest: picture for run in runs for digest, picture in _pictures(run)}
     if not set(wanted) <= set(known):
         known |= {digest_pixels(example): str(example) for example in examples}
-    job = Job.from_dict(report["job"])
     return job.with_pictures([known.get(digest, "") for digest in wanted]).resolve()
 
 
 def _pictures(run: Run) -> Iterable[tuple[str, str]]:
     """What identifies each of a run's pictures, and its file."""
-    return zip(run.pictures_sha256, (reference.picture for reference in run.job.references), strict=True)
+    return zip(run.pictures_sha256, (reference.picture for reference in run.job.references), strict=False)
 
 
 def digest_pixels(picture: Path) -> str:

@@ -135,7 +135,7 @@ def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
 
 
 def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Reference) -> dict[Any, Any]:
-    """The updates that restore a reference and what was chosen in it; without a picture, the slot is emptied."""
+    """The updates that restore a reference and the choice in it; without a picture, the slot is emptied."""
     reference = reference if reference.picture else None
     picture = reference.picture if reference else None
     # What the picture's own change shows would be the largest face again, were the choice not kept.

@@ -1,4 +1,4 @@
-"""The tab "Runs": what this visitor made, to look at again, to restore, to compare, to download, to delete."""
+"""The tab "Runs": what this visitor made, to look at again, restore, compare, download, delete."""
 
 from __future__ import annotations
 

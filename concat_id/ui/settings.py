@@ -34,9 +34,15 @@ class SettingsPanel:
         return [self.negative_prompt, self.seed, self.steps, self.guidance, self.likeness]
 
 
-def build_settings(preset: Preset) -> SettingsPanel:
-    """Lay the settings out, at the preset's values."""
-    with gr.Accordion("Advanced settings", open=False, elem_id="advanced", elem_classes="cid-advanced"):
+def build_settings(preset: Preset, page: str = "") -> SettingsPanel:
+    """Lay the settings out, at the preset's values.
+
+    Args:
+        page: goes before the elements' names on pages that are not the first with such a panel.
+    """
+    with gr.Accordion(
+        "Advanced settings", open=False, elem_id=f"{page}advanced", elem_classes="cid-advanced"
+    ):
         negative_prompt = gr.Textbox(
             preset.negative_prompt,
             label="Negative prompt",
@@ -47,9 +53,12 @@ def build_settings(preset: Preset) -> SettingsPanel:
         with gr.Row(elem_classes="cid-seed"):
             # A number field would turn empty into 0.
             seed = gr.Textbox(
-                label="Seed", placeholder="random", info="Empty: a new one for every video.", elem_id="seed"
+                label="Seed",
+                placeholder="random",
+                info="Empty: a new one for every video.",
+                elem_id=f"{page}seed",
             )
-            dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id="dice")
+            dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
         steps = gr.Slider(
             1, 100, preset.num_inference_steps, step=1, label="Steps", info="More steps: finer and slower."
         )
@@ -68,7 +77,7 @@ def build_settings(preset: Preset) -> SettingsPanel:
             step=0.1,
             label="Likeness",
             info="1: as the method does it, and fastest. Higher: more alike. Lower: more freely edited.",
-            elem_id="likeness",
+            elem_id=f"{page}likeness",
         )
     return SettingsPanel(negative_prompt, seed, dice, steps, guidance, likeness)
 

@@ -23,9 +23,13 @@ WHOLE_PICTURE = "Use the whole picture instead"
 
 NO_RUNS = "Every video you make in this browser is kept here. There is none yet."
 PICTURE_MISSING = (
-    "The settings are restored. The reference picture is not in the video file, and it is not among your runs: "
-    "give it again."
+    "The settings are restored. The reference picture is not in the video file, and it is not among your "
+    "runs: give it again."
 )
+CHOOSE_RUNS = "Two to four of your runs, with the same pictures and prompt. Of one, others can be made below."
+BLIND = "The videos are shuffled and their settings hidden. Which one is better?"
+VOTED = "Your vote counts. Now you see which is which."
+VOTED_BEFORE = "You voted on these videos before; the first vote is the one that counts."
 
 FOOTNOTE = (
     "Use only pictures of people who agreed to it, and say that the result is synthetic. "

@@ -43,8 +43,7 @@ def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     demo = build_demo(
         runs.generate, prepare, preset="embedded", outputs=tmp_path / "outputs", examples=examples
     )
-    outputs = str(tmp_path / "outputs")
-    _, url, _ = launch_demo(demo, prevent_thread_lock=True, quiet=True, allowed_paths=[outputs])
+    _, url, _ = launch_demo(demo, tmp_path / "outputs", prevent_thread_lock=True, quiet=True)
     yield Studio(url, runs, tmp_path / "outputs")
     demo.close(verbose=False)
 

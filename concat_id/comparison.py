@@ -1,0 +1,97 @@
+"""Comparing videos of the same references and prompt: what their settings differ in, and variations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from concat_id.errors import NotComparable
+from concat_id.job import MAX_GUIDANCE, Job, Settings
+from concat_id.presets import PRESETS, Task
+from concat_id.runs import Run
+from concat_id.weights import cache_folder
+
+MAX_SIDES = 4
+
+# What settings are called in a comparison; texts only by a digest, as votes are published.
+TRAITS: dict[str, Callable[[Job], str]] = {
+    "model": lambda job: job.preset,
+    "likeness": lambda job: f"{_likeness(job.settings):g}",
+    "guidance": lambda job: f"{job.settings.guidance_scale:g}",
+    "steps": lambda job: str(job.settings.num_inference_steps),
+    "seed": lambda job: str(job.settings.seed),
+    "negative prompt": lambda job: hashlib.sha256(job.settings.negative_prompt.encode()).hexdigest()[:6],
+    "frames": lambda job: str(job.settings.num_frames),
+    "size": lambda job: f"{job.settings.width} × {job.settings.height}",
+    "fps": lambda job: str(job.settings.fps),
+}
+
+# One click each; what they are called, and how they change the settings.
+VARIATIONS: dict[str, Callable[[Settings], Settings]] = {
+    "More likeness": lambda settings: replace(
+        settings, reference_guidance_scale=min(_likeness(settings) + 1, MAX_GUIDANCE)
+    ),
+    "More guidance": lambda settings: replace(
+        settings, guidance_scale=min(settings.guidance_scale + 2, MAX_GUIDANCE)
+    ),
+    "Half the steps": lambda settings: replace(
+        settings, num_inference_steps=max(1, settings.num_inference_steps // 2)
+    ),
+    "Another seed": lambda settings: replace(settings, seed=None),
+}
+
+
+def name_differences(jobs: Sequence[Job]) -> list[str]:
+    """For each job, the settings in which they differ; empty where they do not."""
+    differing = [name for name, read in TRAITS.items() if len(set(map(read, jobs))) > 1]
+    return [", ".join(f"{name} {TRAITS[name](job)}" for name in differing) for job in jobs]
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Refuse what tells nothing about settings."""
+    if len(runs) < 2:
+        raise NotComparable("there is only one video; choose a second one, or make it here.")
+    if len({_subject(run) for run in runs}) > 1:
+        raise NotComparable(
+            "these videos differ in their prompt or their pictures, so they tell nothing about settings; "
+            "choose videos of the same."
+        )
+    names = name_differences([run.job for run in runs])
+    if len(set(names)) < len(names):
+        raise NotComparable("two of these videos have the same settings; choose others.")
+
+
+def vary(job: Job, preset: str, settings: Settings) -> Job:
+    """The same references and prompt with other settings, resolved.
+
+    Args:
+        preset: another model takes its own size, length and negative prompt.
+        settings: seed, steps, guidance and likeness as wanted.
+    """
+    if preset != job.preset:
+        settings = replace(settings, negative_prompt=None, num_frames=None, height=None, width=None, fps=None)
+    return replace(job, preset=preset, settings=settings).resolve()
+
+
+def presets_at_hand(task: Task, served: str) -> list[str]:
+    """The models that can do a task and need no download: the served one, the embedded, the converted."""
+    kept = cache_folder() / "presets"
+    return [
+        name
+        for name, preset in PRESETS.items()
+        if task in preset.tasks
+        and (name == served or preset.checkpoint is None or (kept / name / "model_index.json").is_file())
+    ]
+
+
+def _subject(run: Run) -> tuple:
+    """What has to be the same for two videos to be compared."""
+    choices = [replace(reference, picture="") for reference in run.job.references]
+    return run.job.task, run.job.prompt, run.pictures_sha256, tuple(choices)
+
+
+def _likeness(settings: Settings) -> float:
+    """The strength of the references; 1 is the method as it is."""
+    strength = settings.reference_guidance_scale
+    return 1.0 if strength is None else strength
