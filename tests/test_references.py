@@ -227,9 +227,9 @@ class TestEmbeddedParser:
         return load_clothes_parser()
 
     def test_a_garment_is_found_alone_and_on_a_person(self, parser: Parser) -> None:
-        for picture in (garment(3), two_people(0), portrait(3)):
-            pixels = np.asarray(prepare_garment(picture, parser).picture)
-            assert 0.3 < pixels.any(axis=-1).mean() < 1
+        for picture in (garment(3), two_people(0)):
+            prepared = prepare_garment(picture, parser).picture
+            assert min(prepared.size) > 50 and 0.3 < np.asarray(prepared).any(axis=-1).mean() < 1
 
     def test_preparing_a_prepared_garment_changes_little(self, parser: Parser) -> None:
         once = prepare_garment(garment(3), parser).picture
