@@ -165,19 +165,20 @@ def to_pictures(frames: Tensor) -> list[Image.Image]:
     return [Image.fromarray(np.asarray(picture)) for picture in pixels]
 
 
-def render_candidates() -> tuple[Tensor, Tensor]:
+def render_candidates(count: int) -> tuple[Tensor, Tensor]:
     """Portraits (N, 3, H, W) uint8 and landmarks (N, 5, 2)."""
     frames, landmarks = [], []
-    for first in range(SEED, SEED + CANDIDATES, RENDERED_AT_ONCE):
-        rendering = render(portrait_scenes(first, RENDERED_AT_ONCE), SIDE_PX, SIDE_PX)
+    for start in range(0, count, RENDERED_AT_ONCE):
+        scenes = portrait_scenes(SEED + start, min(RENDERED_AT_ONCE, count - start))
+        rendering = render(scenes, SIDE_PX, SIDE_PX)
         frames.append((rendering.frames[:, 0] * 255).round().byte())
         landmarks.append(rendering.landmarks[:, 0, 0] - 0.5)  # the renderer puts a pixel's centre at .5
     return torch.cat(frames), torch.cat(landmarks)
 
 
-def choose_people(cache: Path, num_chunks: int) -> tuple[list[Image.Image], dict]:
+def choose_people(cache: Path, num_chunks: int, candidates: int) -> tuple[list[Image.Image], dict]:
     """The first 50 candidates that pass the paper's rule, and how the rule went."""
-    frames, landmarks = render_candidates()
+    frames, landmarks = render_candidates(candidates)
     faces = torch.cat(
         [
             embed(part.float() / 255, points)
@@ -187,12 +188,12 @@ def choose_people(cache: Path, num_chunks: int) -> tuple[list[Image.Image], dict
     nearest, count = nearest_training_cosines(faces, cache, num_chunks)
     passed = (nearest <= MAX_COSINE).nonzero().squeeze(1)
     if len(passed) < PEOPLE:
-        raise ValueError(f"only {len(passed)} of {CANDIDATES} candidates passed; draw more of them.")
+        raise ValueError(f"only {len(passed)} of {candidates} candidates passed; draw more of them.")
     chosen = passed[:PEOPLE]
     facts = {
         "rule": f"cosine above {MAX_COSINE} with any training picture drops the person",
-        "candidates": CANDIDATES,
-        "dropped": CANDIDATES - len(passed),
+        "candidates": candidates,
+        "dropped": candidates - len(passed),
         "training_pictures": count,
         "nearest_cosine": round(nearest[chosen].max().item(), 3),
     }
@@ -234,8 +235,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("assets/benchmark"))
     parser.add_argument("--cache", type=Path, default=Path(".train/perception"))
     parser.add_argument("--chunks", type=int, default=TRAINING_CHUNKS)
+    parser.add_argument("--candidates", type=int, default=CANDIDATES)
     options = parser.parse_args(arguments)
-    people, decontamination = choose_people(options.cache, options.chunks)
+    people, decontamination = choose_people(options.cache, options.chunks, options.candidates)
     (garments, garment_kinds), (places, place_kinds) = draw_garments(), draw_places()
     shutil.rmtree(options.output, ignore_errors=True)
     data = {
