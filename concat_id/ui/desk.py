@@ -28,6 +28,9 @@ NEW_TOKEN = (
 # A link to a run says what the form should hold: what it held before stays out of the way.
 RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
+# Settings that the command line sets, and no form.
+NOT_IN_FORMS = ("num_frames", "height", "width", "fps")
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -76,9 +79,13 @@ class Desk:
             raise InvalidJob(
                 f"there is no form for the task '{job.task}' here; start the studio with a model for it."
             )
+        model, settings = PRESETS[self.runner.preset], job.settings
         if job.preset != self.runner.preset:
-            made_with = PRESETS[job.preset].title if job.preset in PRESETS else job.preset
-            gr.Warning(f"This was made with another model: {made_with}. Here it will look different.")
+            gr.Warning(
+                f"This was made with another model: {PRESETS[job.preset].title}. Here it looks different."
+            )
+        elif any(getattr(settings, name) != getattr(model, name) for name in NOT_IN_FORMS):
+            gr.Warning("This was made with another size, length or rate than the form here makes.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
 
     def compare(self, names: Sequence[str]) -> dict[Any, Any]:

@@ -43,7 +43,7 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     expect(panel.locator("[data-metric=clipdist] .cid-value")).to_have_text("0.250")
     expect(panel).to_contain_text("not comparable")
     expect(panel).to_contain_text(str(studio.runs.started[0].settings.seed))
-    assert [path.suffix for path in sorted(studio.outputs.glob("*/*"))] == [".json", ".mp4"]
+    assert [path.suffix for path in sorted(studio.outputs.glob("*/*"))] == [".png", ".json", ".mp4"]
 
 
 def test_downloads_are_offered_with_the_result(studio: Studio, open_page: OpenPage) -> None:
