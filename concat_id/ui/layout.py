@@ -83,8 +83,7 @@ def build_demo(
         built = []
         with tabs.render():
             for kind in kinds:
-                # Rendered before it is shown: a file dropped anywhere finds its place.
-                with gr.Tab(kind.label, id=kind.id, render_children=True):
+                with gr.Tab(kind.label, id=kind.id):
                     built.append(kind.build(desk))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
         greet_visitor(desk)

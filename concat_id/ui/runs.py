@@ -35,7 +35,7 @@ CATCH_DROPS = """() => {
         if (!isVideo(event)) return;
         event.preventDefault();
         event.stopPropagation();
-        const input = document.querySelector('#runs-page input[type=file]');
+        const input = document.querySelector('input:has(+ #dropped)');
         input.files = event.dataTransfer.files;
         input.dispatchEvent(new Event('change', {bubbles: true}));
     }, true);
@@ -218,7 +218,10 @@ def _wire_handing_over(tab: RunsTab, desk: Desk) -> None:
     tab.restore.click(restore, tab.opened, outputs, **QUIET)
     desk.blocks.load(follow_link, None, outputs, **QUIET)
     desk.blocks.load(None, js=CATCH_DROPS, api_visibility="private")
-    tab.upload.upload(restore_video, [tab.upload, desk.visitor], outputs, **QUIET)
+    # Tabs come into being when they are first shown: what is dropped needs a place outside of them.
+    dropped = gr.UploadButton(file_types=[".mp4"], visible="hidden", elem_id="dropped")
+    for upload in (tab.upload, dropped):
+        upload.upload(restore_video, [upload, desk.visitor], outputs, **QUIET)
     tab.compare.click(compare, tab.opened, [desk.compared, desk.tabs], **QUIET)
 
 
