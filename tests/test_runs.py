@@ -167,7 +167,13 @@ def test_a_video_finds_its_picture_among_the_runs_or_the_examples(library: Libra
 def test_a_video_of_others_is_refused(tmp_path: Path) -> None:
     frames = np.zeros((3, 32, 32, 3), np.uint8)
     job = Job("single", (Reference("face", "face.png"),), "laughing").resolve().to_dict()
-    for metadata in ({}, {"job": {"task": "single"}}, {"job": 5}, {"job": job, "references": 7}, {"job": job}):
+    for metadata in (
+        {},
+        {"job": {"task": "single"}},
+        {"job": 5},
+        {"job": job, "references": 7},
+        {"job": job},
+    ):
         path = write_video(frames, 8, tmp_path / "other.mp4", metadata)
         with pytest.raises(InputError):
             recall_video(path, [], [])
