@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,21 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from toys import write_toy_pipeline
 
     return write_toy_pipeline(tmp_path_factory.mktemp("toy") / "pipeline")
+
+
+@pytest.fixture(scope="module")
+def known_toy(toy_folder: Path) -> Iterator[None]:
+    """The preset "toy", for one file's tests."""
+    from toys import toy_preset
+
+    from concat_id import presets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS, "toy", toy_preset(toy_folder))
+        yield
+    presets._load_pipeline.cache_clear()
+    presets._load_face_tools.cache_clear()
+    presets.weights_digest.cache_clear()
 
 
 @pytest.fixture

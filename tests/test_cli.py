@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import clip_of, landscape, portrait, toy_preset, two_people, write_toy_pipeline
+from toys import clip_of, landscape, portrait, two_people
 
 from concat_id import presets
 from concat_id.__main__ import _read_job, build_parser, main
 from concat_id.errors import InvalidJob
 from concat_id.job import Job, Reference
-from concat_id.presets import PRESETS
 
 ROOT = Path(presets.__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The preset "toy", for this file alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "toy", toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy"))))
-        yield
-    presets._load_pipeline.cache_clear()
-    presets._load_face_tools.cache_clear()
-    presets.weights_digest.cache_clear()
+pytestmark = pytest.mark.usefixtures("known_toy")
 
 
 @pytest.fixture

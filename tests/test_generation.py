@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from toys import garment, landscape, portrait, toy_preset, two_people, write_toy_pipeline
+from toys import garment, landscape, portrait, two_people
 
-from concat_id import generation, presets, results
+from concat_id import generation, results
 from concat_id.errors import InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden, UnreadablePicture
 from concat_id.generation import Preview, Result, decode_frames, generate, prepare_reference
 from concat_id.job import TASK_ROLES, Job, Reference, Settings
@@ -21,16 +20,7 @@ from concat_id.pictures import load_picture
 from concat_id.presets import PRESETS, Task, load_pipeline
 from concat_id.video import read_metadata, read_video
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The preset "toy", for this file alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "toy", toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy"))))
-        yield
-    presets._load_pipeline.cache_clear()
-    presets._load_face_tools.cache_clear()
-    presets.weights_digest.cache_clear()
+pytestmark = pytest.mark.usefixtures("known_toy")
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ Each reads `.train/NAME/last.ckpt` unless `--checkpoint` names another file. The
 the test split first, and says in its file how often it was right.
 """
 
-import argparse
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -19,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from train.clip_cache import CLIP_SIZE, NUM_FRAMES, TOPICS, load_clips
-from train.export_perception import OPSET, export_recognizer
+from train.export_perception import OPSET, Exports, export_recognizer, run_export
 from train.reader import ClipReader, Reader, read_clips
 from train.recognizer import Recognizer
 from train.video_clip import VideoClipTraining, start_tokenizer
@@ -72,30 +70,13 @@ def export_video_clip(module: VideoClipTraining, path: Path) -> None:
     start_tokenizer().save_pretrained(path)
 
 
-EXPORTS: dict[str, tuple[type, Callable[..., None]]] = {
+EXPORTS: Exports = {
     "curricular": (Recognizer, lambda module, path: export_recognizer(module.recognizer, path)),
     "video_clip": (VideoClipTraining, export_video_clip),
     "reader": (Reader, measure_and_export_reader),
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read the command line and export one model."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", choices=EXPORTS)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--checkpoint", type=Path)
-    options = parser.parse_args(arguments)
-    checkpoint = options.checkpoint or Path(f".train/{options.model}/last.ckpt")
-    module_type, export = EXPORTS[options.model]
-    module = module_type.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    export(module, options.output)
-    LOGGER.info("wrote %s", options.output)
-
-
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    main()
+    run_export(__doc__, EXPORTS)

@@ -26,6 +26,8 @@ from train.face_parser import FaceParser
 from train.recognizer import CROP_SIZE, FaceRecognizer, Recognizer
 
 LOGGER = logging.getLogger(__name__)
+# By name: the training module, and what writes a trained one to a path.
+Exports = dict[str, tuple[type, Callable[..., None]]]
 OPSET = 17
 STRIDES = (8, 16, 32)
 OPERATING_POINT = 0.66
@@ -101,7 +103,7 @@ def export_clip(module: clip.Clip, path: Path, *, tokenizer: Path = Path(".train
     ).save_pretrained(path)
 
 
-EXPORTS: dict[str, tuple[type, Callable[..., None]]] = {
+EXPORTS: Exports = {
     "detector": (Detector, lambda module, path: export_detector(module.detector, path)),
     "recognizer": (Recognizer, lambda module, path: export_recognizer(module.recognizer, path)),
     "face_parser": (FaceParser, export_parser),
@@ -110,17 +112,19 @@ EXPORTS: dict[str, tuple[type, Callable[..., None]]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read the command line and export one model."""
-    command = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    command.add_argument("model", choices=EXPORTS)
+def run_export(about: str, exports: Exports) -> None:
+    """The command line of a module of exports: read it, and export one model.
+
+    Args:
+        about: the help text.
+    """
+    command = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("model", choices=exports)
     command.add_argument("output", type=Path)
     command.add_argument("--checkpoint", type=Path)
-    options = command.parse_args(arguments)
+    options = command.parse_args()
     checkpoint = options.checkpoint or Path(f".train/{options.model}/last.ckpt")
-    module_type, export = EXPORTS[options.model]
+    module_type, export = exports[options.model]
     module = module_type.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     export(module, options.output)
@@ -129,4 +133,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    main()
+    run_export(__doc__, EXPORTS)

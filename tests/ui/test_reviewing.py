@@ -122,8 +122,7 @@ def test_a_run_is_kept_restored_packed_and_deleted(
 
     # The link restores the picture too; then it is deleted, after a second thought.
     link = page.evaluate("document.querySelector('#run-card a').href")
-    other.goto(link)
-    expect_form(other, "waving", 7)
+    expect_form(open_page(link), "waving", 7)
     show(page, "runs")
     page.click("#delete")
     page.click("#keep")
