@@ -12,7 +12,7 @@ import gradio as gr
 
 from concat_id.errors import InvalidJob
 from concat_id.job import Job
-from concat_id.presets import PRESETS
+from concat_id.presets import PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
 from concat_id.ui.reference_slot import Prepare
@@ -60,9 +60,8 @@ class Desk:
     prepare: Prepare
     ballots: Ballots
     examples: tuple[Path, ...]
-    forms: frozenset[str]  # the tasks that have one on this page
     blocks: gr.Blocks
-    scores: gr.HTML
+    scores: dict[Task, gr.HTML]  # a panel for each task that has a form on this page
     tabs: gr.Tabs
     visitor: gr.BrowserState  # the token by which a browser's runs are found again
     restored: gr.State
@@ -75,7 +74,7 @@ class Desk:
 
     def restore(self, job: Job) -> dict[Any, Any]:
         """The updates that put a job into the form of its task, and show it."""
-        if job.task not in self.forms:
+        if job.task not in self.scores:
             raise InvalidJob(
                 f"there is no form for the task '{job.task}' here; start the studio with a model for it."
             )

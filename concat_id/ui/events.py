@@ -1,4 +1,4 @@
-"""From a click to a video: builds the job, runs it, and turns what comes back into what is on screen."""
+"""From a job to a video: runs it, one at a time, and says what the visitor can put right."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InputError, InvalidJob
-from concat_id.job import Job, Reference, Settings
+from concat_id.errors import InputError
 from concat_id.presets import PRESETS
 from concat_id.runs import Library
-from concat_id.ui.settings import read_seed
-from concat_id.ui.texts import NO_PICTURE, sentence
+from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
     from concat_id.generation import Preview, Result
+    from concat_id.job import Job
 
 Generate = Callable[["Job", Path], Iterator["Preview | Result"]]
 
@@ -60,37 +59,6 @@ class Runner:
         """
         with as_sentences():
             yield from self.generate(job, self.library.new_folder(visitor))
-
-    def make_job(
-        self,
-        picture: str | None,
-        prompt: str,
-        negative_prompt: str,
-        seed: str | float | None,
-        steps: float,
-        guidance: float,
-        likeness: float,
-        face_index: float | None,
-        whole_picture: bool,
-    ) -> Job:
-        """The single-identity job that the form describes, checked and with its seed drawn."""
-        with as_sentences():
-            if not picture:
-                raise InvalidJob(NO_PICTURE)
-            face = Reference(
-                "face",
-                picture,
-                face_index=None if face_index is None else int(face_index),
-                whole_picture=whole_picture,
-            )
-            settings = Settings(
-                seed=read_seed(seed),
-                num_inference_steps=int(steps),
-                guidance_scale=float(guidance),
-                reference_guidance_scale=float(likeness),
-                negative_prompt=negative_prompt,
-            )
-            return Job("single", (face,), prompt.strip(), settings, self.preset).resolve()
 
 
 def gpu_seconds(job: Job, output: Path) -> int:

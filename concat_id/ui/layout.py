@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from concat_id.runs import Library
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
 from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
+from concat_id.ui.form import build_form_tab, wire_form_tab
+from concat_id.ui.multi import build_multi_tab, wire_multi_tab
 from concat_id.ui.reference_slot import Prepare
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
-from concat_id.ui.single import build_single_tab, wire_single_tab
+from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 from concat_id.ui.texts import FOOTNOTE, TAGLINE, TITLE
 from concat_id.ui.theme import STYLE_SHEET, build_theme
 from concat_id.votes import Ballots
@@ -40,8 +43,16 @@ class TabKind:
     wire: Callable[[Any, Desk], None]
 
 
+def _form(form: TaskForm) -> TabKind:
+    """The tab of a task's form."""
+    return TabKind(form.task, form.label, (form.task,), partial(build_form_tab, form), wire_form_tab)
+
+
 TABS = (
-    TabKind("single", "Single identity", ("single",), build_single_tab, wire_single_tab),
+    _form(SINGLE),
+    TabKind("multi", MULTI.label, ("multi",), build_multi_tab, wire_multi_tab),
+    _form(TRY_ON),
+    _form(BACKGROUND),
     TabKind("runs", "Runs", (), build_runs_tab, wire_runs_tab),
     TabKind("compare", "Compare", (), build_compare_tab, wire_compare_tab),
 )
@@ -65,14 +76,13 @@ def build_demo(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)
     ) as demo:
         gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
-        scores = build_sidebar()
+        scores = build_sidebar([task for kind in kinds for task in kind.tasks])
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         desk = Desk(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs)),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             prepare=prepare,
             examples=tuple(sorted(examples.glob("*.png"))),
-            forms=frozenset(kind.id for kind in kinds if kind.tasks),
             blocks=demo,
             scores=scores,
             tabs=tabs,

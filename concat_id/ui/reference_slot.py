@@ -6,6 +6,7 @@ import base64
 import filecmp
 import io
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InputError, NoFaceFound
-from concat_id.job import Reference
+from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidden
+from concat_id.job import Reference, Role
 from concat_id.pictures import load_picture
-from concat_id.ui.texts import CHOOSE_BELOW, SEEN_FACE, SEEN_NOTHING, WHOLE_PICTURE, sentence
+from concat_id.ui.texts import CHOOSE_BELOW, SEEN, SEEN_NOTHING, WHOLE_PICTURE, sentence
 
 if TYPE_CHECKING:
     from gradio.data_classes import ImageData
@@ -24,16 +25,23 @@ if TYPE_CHECKING:
 
     from concat_id.faces import Face
     from concat_id.references import PreparedReference
+    from concat_id.ui.tasks import SlotKind
 
 Prepare = Callable[[Reference], "PreparedReference"]
 
 THUMBNAIL_MARGIN = 0.35
+# What was looked for and not found: the picture may be right all the same.
+NOT_FOUND = (NoFaceFound, NoGarmentFound, PlaceHidden)
+
+_EMPTY = '<div class="cid-crop" data-empty></div>'
 
 
 @dataclass(frozen=True)
 class ReferenceSlot:
     """The components of one reference."""
 
+    kind: SlotKind
+    fold: gr.Accordion | None  # around a reference that can be left out
     picture: gr.Image
     seen: gr.HTML
     faces: gr.Gallery
@@ -43,9 +51,15 @@ class ReferenceSlot:
     restored: gr.State  # the reference that was restored last
 
     @property
-    def filled(self) -> list[gr.components.Component]:
+    def choices(self) -> dict[str, gr.components.Component]:
+        """What is chosen in the picture, by the names that programs have for it."""
+        prefix = self.kind.prefix
+        return {f"{prefix}face_index": self.face_index, f"{prefix}whole_picture": self.whole_picture}
+
+    @property
+    def filled(self) -> list[Any]:
         """What a restored reference changes."""
-        return [self.picture, self.restored, *self.shown]
+        return [self.picture, self.restored, *self.shown, *([self.fold] if self.fold else [])]
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -53,15 +67,37 @@ class ReferenceSlot:
         return [self.seen, self.faces, self.take_whole, self.face_index, self.whole_picture]
 
 
-def build_reference_slot(label: str, examples: Sequence[Path]) -> ReferenceSlot:
-    """Lay out one reference."""
-    picture = _build_picture(label)
+def build_reference_slot(
+    kind: SlotKind, examples: Sequence[Path], page: str = "", above: gr.components.Component | None = None
+) -> ReferenceSlot:
+    """Lay out one reference.
+
+    Args:
+        kind: what it is for.
+        examples: pictures of people, offered where one is wanted.
+        page: goes before the elements' names where they are not the only ones.
+        above: what to place above it, not rendered yet.
+    """
+    fold = None
+    if kind.optional:
+        fold = gr.Accordion(f"{kind.optional} (optional)", open=False, elem_id=f"{page}fold")
+    with fold or nullcontext():
+        if above:
+            above.render()
+        return _build_slot(kind, fold, examples if kind.role == "face" else (), page)
+
+
+def _build_slot(
+    kind: SlotKind, fold: gr.Accordion | None, examples: Sequence[Path], page: str
+) -> ReferenceSlot:
+    """Lay out what is in the fold, if there is one."""
+    picture = _build_picture(kind.label, page)
     if examples:
-        with gr.Column(elem_classes="cid-people", elem_id="people"):
+        with gr.Column(elem_classes="cid-people", elem_id=f"{page}people"):
             gr.Examples(
                 [[str(path)] for path in examples], [picture], label="Example people", examples_per_page=12
             )
-    seen = gr.HTML(draw_seen(None), elem_id="seen", container=False)
+    seen = gr.HTML(draw_nothing(kind.role), elem_id=f"{page}seen", container=False)
     faces = gr.Gallery(
         label="Faces",
         show_label=False,
@@ -72,11 +108,13 @@ def build_reference_slot(label: str, examples: Sequence[Path]) -> ReferenceSlot:
         object_fit="cover",
         buttons=[],
         interactive=False,
-        elem_id="faces",
+        elem_id=f"{page}faces",
         elem_classes="cid-faces",
     )
-    take_whole = gr.Button(WHOLE_PICTURE, visible=False, size="md", elem_id="take-whole")
+    take_whole = gr.Button(WHOLE_PICTURE, visible=False, size="md", elem_id=f"{page}take-whole")
     return ReferenceSlot(
+        kind=kind,
+        fold=fold,
         picture=picture,
         seen=seen,
         faces=faces,
@@ -87,7 +125,7 @@ def build_reference_slot(label: str, examples: Sequence[Path]) -> ReferenceSlot:
     )
 
 
-def _build_picture(label: str) -> gr.Image:
+def _build_picture(label: str, page: str) -> gr.Image:
     """An image input that hands over the file as it came: `concat_id.pictures` decides what is readable."""
     picture = gr.Image(
         label=label,
@@ -95,7 +133,7 @@ def _build_picture(label: str) -> gr.Image:
         type="filepath",
         height=190,
         buttons=[],
-        elem_id="picture",
+        elem_id=f"{page}picture",
         elem_classes="cid-picture",
     )
     decode = picture.preprocess
@@ -114,13 +152,13 @@ def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
     def show_picture(picture: str | None, restored: Reference | None) -> dict[Any, Any]:
         if picture and restored and _is_same_file(picture, restored.picture):
             return _show(slot, prepare, restored)
-        return _show(slot, prepare, picture and Reference("face", picture))
+        return _show(slot, prepare, picture and Reference(slot.kind.role, picture))
 
     def show_face(picture: str, event: gr.SelectData) -> dict[Any, Any]:
-        return _show(slot, prepare, Reference("face", picture, face_index=event.index))
+        return _show(slot, prepare, Reference(slot.kind.role, picture, face_index=event.index))
 
     def show_whole(picture: str) -> dict[Any, Any]:
-        return _show(slot, prepare, Reference("face", picture, whole_picture=True))
+        return _show(slot, prepare, Reference(slot.kind.role, picture, whole_picture=True))
 
     options: dict[str, Any] = {
         "inputs": slot.picture,
@@ -134,12 +172,13 @@ def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
     slot.take_whole.click(show_whole, **options)
 
 
-def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Reference) -> dict[Any, Any]:
+def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) -> dict[Any, Any]:
     """The updates that restore a reference and the choice in it; without a picture, the slot is emptied."""
-    reference = reference if reference.picture else None
+    reference = reference if reference and reference.picture else None
     picture = reference.picture if reference else None
     # What the picture's own change shows would be the largest face again, were the choice not kept.
-    return {slot.picture: picture, slot.restored: reference, **_show(slot, prepare, reference)}
+    updates = {slot.picture: picture, slot.restored: reference, **_show(slot, prepare, reference)}
+    return updates | ({slot.fold: gr.Accordion(open=reference is not None)} if slot.fold else {})
 
 
 def _is_same_file(path: str, other: str) -> bool:
@@ -153,7 +192,7 @@ def _is_same_file(path: str, other: str) -> bool:
 def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) -> dict[Any, Any]:
     """The slot's components for a reference; what is wrong with it is said in the slot itself."""
     shown = {
-        slot.seen: draw_seen(None),
+        slot.seen: draw_nothing(slot.kind.role),
         slot.faces: gr.Gallery(visible=False),
         slot.take_whole: gr.Button(visible=False),
         slot.face_index: reference.face_index if reference else None,
@@ -163,11 +202,15 @@ def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) ->
         return shown
     try:
         prepared = prepare(reference)
-    except NoFaceFound as error:
-        return {**shown, slot.seen: draw_refusal(error), slot.take_whole: gr.Button(visible=True)}
+    except NOT_FOUND as error:
+        return {
+            **shown,
+            slot.seen: draw_refusal(error, slot.kind.role),
+            slot.take_whole: gr.Button(visible=True),
+        }
     except InputError as error:
-        return {**shown, slot.seen: draw_refusal(error)}
-    shown[slot.seen] = draw_seen(prepared)
+        return {**shown, slot.seen: draw_refusal(error, slot.kind.role)}
+    shown[slot.seen] = draw_seen(prepared, slot.kind.role)
     if len(prepared.faces) > 1 and not reference.whole_picture:
         thumbnails = cut_faces(load_picture(reference.picture), prepared.faces)
         shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
@@ -188,26 +231,29 @@ def cut_faces(picture: Image, faces: Sequence[Face]) -> list[Image]:
     return thumbnails
 
 
-def draw_seen(prepared: PreparedReference | None) -> str:
+def draw_nothing(role: Role) -> str:
+    """The slot before there is a picture."""
+    return _card(_EMPTY, [SEEN_NOTHING[role]], "empty", role)
+
+
+def draw_seen(prepared: PreparedReference, role: Role) -> str:
     """The prepared reference beside its notes."""
-    if prepared is None:
-        return _card('<div class="cid-crop" data-empty></div>', [SEEN_NOTHING], "empty")
     source = _encode(prepared.picture)
     picture = f'<img class="cid-crop" src="{source}" alt="The reference as the model gets it">'
     lines = [*map(sentence, prepared.notes), *([CHOOSE_BELOW] if len(prepared.faces) > 1 else [])]
-    return _card(picture, lines or [SEEN_FACE], "ready")
+    return _card(picture, lines or [SEEN[role]], "ready", role)
 
 
-def draw_refusal(error: InputError) -> str:
+def draw_refusal(error: InputError, role: Role) -> str:
     """What is wrong with the picture, where it would have been shown."""
-    return _card('<div class="cid-crop" data-empty></div>', [sentence(error)], "refused")
+    return _card(_EMPTY, [sentence(error)], "refused", role)
 
 
-def _card(picture: str, lines: list[str], state: str) -> str:
+def _card(picture: str, lines: list[str], state: str, role: Role) -> str:
     """The card's frame."""
     text = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return (
-        f'<section class="cid-seen" data-state="{state}">{picture}'
+        f'<section class="cid-seen" data-state="{state}" data-role="{role}">{picture}'
         f"<div><h3>What the model sees</h3>{text}</div></section>"
     )
 

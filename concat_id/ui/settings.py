@@ -30,7 +30,7 @@ class SettingsPanel:
 
     @property
     def inputs(self) -> list[gr.components.Component]:
-        """The values, in the order in which `Runner.make_job` takes them."""
+        """The values, in the order in which `tasks.SETTINGS` names them."""
         return [self.negative_prompt, self.seed, self.steps, self.guidance, self.likeness]
 
 

@@ -66,11 +66,15 @@ class Stage:
         }
 
 
-def build_stage(preset: Preset) -> Stage:
-    """Lay the stage out, in the proportions of the preset's videos."""
+def build_stage(preset: Preset, page: str = "") -> Stage:
+    """Lay the stage out, in the proportions of the preset's videos.
+
+    Args:
+        page: goes before the elements' names on pages that are not the first with a stage.
+    """
     ratio = f"{preset.width} / {preset.height}"
     with gr.Column(elem_classes="cid-theatre"):
-        canvas = gr.HTML(frame_drawing(draw_empty(), ratio), elem_id="stage", container=False)
+        canvas = gr.HTML(frame_drawing(draw_empty(), ratio), elem_id=f"{page}stage", container=False)
         video = gr.Video(
             visible=False,
             interactive=False,
@@ -78,13 +82,15 @@ def build_stage(preset: Preset) -> Stage:
             loop=True,
             show_label=False,
             buttons=[],
-            elem_id="video",
+            elem_id=f"{page}video",
             elem_classes="cid-video",
         )
         with gr.Row(elem_classes="cid-files"):
-            save_video = gr.DownloadButton("Video (MP4)", visible=False, size="md", elem_id="save-video")
+            save_video = gr.DownloadButton(
+                "Video (MP4)", visible=False, size="md", elem_id=f"{page}save-video"
+            )
             save_settings = gr.DownloadButton(
-                "Settings and scores (JSON)", visible=False, size="md", elem_id="save-settings"
+                "Settings and scores (JSON)", visible=False, size="md", elem_id=f"{page}save-settings"
             )
     return Stage(ratio, canvas, video, save_video, save_settings)
 

@@ -11,15 +11,47 @@ IDEAS = {
     "Talking, library": "a person in a red turtleneck talking in a library",
     "Winking, sunset": "a person winking at sunset",
 }
+MULTI_IDEAS = {
+    "Laughing, beach": "two friends laughing on a beach",
+    "Talking, library": "two people talking in a library",
+    "Waving, snow": "two friends waving in the snow",
+    "Three, forest": "three friends smiling in a forest",
+}
+TRY_ON_IDEAS = {
+    "Laughing, beach": "a person wearing the garment, laughing on a beach",
+    "Waving, snow": "a person in the garment, waving in the snow",
+    "Talking, library": "a person wearing this garment, talking in a library",
+}
+BACKGROUND_IDEAS = {
+    "Laughing": "a person laughing",
+    "Waving": "a surprised person waving",
+    "Nodding": "someone smiling and nodding",
+}
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
-NO_PICTURE = "there is no picture yet; upload one, paste one, take one, or choose one of the example people."
-SEEN_FACE = "The person alone: background, headwear and clothes are left out."
+NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one{example}."
+OR_AN_EXAMPLE = ", or choose one of the example people"
+# By the reference's role: what the model gets of a picture, and the place where that will appear.
+SEEN = {
+    "face": "The person alone: background, headwear and clothes are left out.",
+    "garment": "The clothing alone, cut out of the picture.",
+    "background": "The place as it is: nobody was found in it.",
+}
+SEEN_NOTHING = {
+    "face": "The face that the model gets appears here.",
+    "garment": "The clothing that the model gets, cut out, appears here.",
+    "background": "The place that the model gets, without people, appears here.",
+}
 CHOOSE_BELOW = "Choose another face below."
-SEEN_NOTHING = "The face that the model gets appears here."
 WHOLE_PICTURE = "Use the whole picture instead"
+
+# Of two and of three people, where each of them stands.
+POSITIONS = {2: ("1 left", "2 right"), 3: ("1 left", "2 middle", "3 right")}
+SWAP = "Swap {} and {}"
+GROUP_PHOTO = "Pick everyone from one group photo"
+NOT_A_GROUP = "the picture shows one face; choose one that shows two or three people."
 
 NO_RUNS = "Every video you make in this browser is kept here. There is none yet."
 PICTURE_MISSING = (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from served import open_browser
 from studio import PacedRuns, Studio, prepare
 
+from concat_id.presets import PRESETS, Task
 from concat_id.ui import build_demo, launch_demo
 
 
@@ -34,15 +38,35 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
+def all_tasks(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a preset that can do every task."""
+    model = replace(PRESETS["embedded"], tasks=get_args(Task), max_references=3)
+    monkeypatch.setitem(PRESETS, "all-tasks", model)
+    return "all-tasks"
+
+
+@pytest.fixture
 def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     """The page on a free port, with one example person."""
+    with serve_studio(tmp_path, people, "embedded") as studio:
+        yield studio
+
+
+@pytest.fixture
+def full_studio(tmp_path: Path, people: dict[str, Path], all_tasks: str) -> Iterator[Studio]:
+    """The same page for a model that can do every task."""
+    with serve_studio(tmp_path, people, all_tasks) as studio:
+        yield studio
+
+
+@contextmanager
+def serve_studio(tmp_path: Path, people: dict[str, Path], preset: str) -> Iterator[Studio]:
+    """Serve the page of a preset."""
     examples = tmp_path / "examples"
     examples.mkdir()
     shutil.copy(people["one"], examples / "person.png")
     runs = PacedRuns()
-    demo = build_demo(
-        runs.generate, prepare, preset="embedded", outputs=tmp_path / "outputs", examples=examples
-    )
+    demo = build_demo(runs.generate, prepare, preset=preset, outputs=tmp_path / "outputs", examples=examples)
     _, url, _ = launch_demo(demo, tmp_path / "outputs", prevent_thread_lock=True, quiet=True)
     yield Studio(url, runs, tmp_path / "outputs")
     demo.close(verbose=False)

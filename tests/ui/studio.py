@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page
 
-from concat_id.errors import NoFaceFound
+from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face
 from concat_id.generation import Preview, Result
 from concat_id.job import Job, Reference
@@ -18,13 +18,28 @@ from concat_id.pictures import load_picture
 from concat_id.references import PreparedReference
 from concat_id.results import describe_run, write_result
 from concat_id.scoring import FrameScores, Scores
-from concat_id.scoring.scorer import summarize
+from concat_id.scoring.scorer import join_people, summarize
 
 
 def score_frames(values: list[float | None]) -> Scores:
     """Scores of a clip, given ArcSim frame by frame."""
     clipdist = tuple(None if value is None else 1 - value for value in values)
     return summarize(FrameScores(tuple(range(len(values))), tuple(values), clipdist))
+
+
+def score_job(job: Job, values: list[float | None]) -> Scores:
+    """Scores of a job's clip; everyone is a tenth less alike than who stands to the left."""
+    roles = [reference.role for reference in job.references]
+    people = [
+        score_frames([None if value is None else value - 0.1 * index for value in values])
+        for index in range(roles.count("face"))
+    ]
+    scores = people[0] if len(people) == 1 else replace(join_people(people), order_rate=0.75)
+    return replace(
+        scores,
+        garment=0.61 if "garment" in roles else None,
+        background=0.72 if "background" in roles else None,
+    )
 
 
 @dataclass
@@ -55,13 +70,13 @@ class PacedRuns:
                     index,
                     total,
                     frames,
-                    score_frames(values) if index else None,
+                    score_job(job, values) if index else None,
                     time.monotonic() - began,
                     (total - index) * self.step_s,
                 )
         finally:
             self.closed.append(number)
-        scores = score_frames([self.likeness(job)] * job.settings.num_frames)
+        scores = score_job(job, [self.likeness(job)] * job.settings.num_frames)
         pictures = [load_picture(reference.picture) for reference in job.references]
         facts = describe_run(pictures, [()] * len(pictures), scores, "A toy", "0" * 64)
         files = write_result(output, job, frames, pictures, facts, began)
@@ -79,13 +94,26 @@ class PacedRuns:
         return np.stack(frames).astype(np.uint8)
 
 
+NOTHING_FOUND = {
+    "face": NoFaceFound("no face was found in the picture; choose another one, or use the whole picture."),
+    "garment": NoGarmentFound("no clothing was found in the picture; choose another one."),
+    "background": PlaceHidden("people hide 90 % of the place; choose another one."),
+}
+
+
 def prepare(reference: Reference) -> PreparedReference:
-    """Take every 200 px of a picture's width for a face, and a plain picture for one without."""
+    """Take every 200 px of a picture's width for a face, and a plain picture for one without.
+
+    Of other roles, a wide picture is one with people.
+    """
     picture = load_picture(reference.picture)
     if reference.whole_picture:
         return PreparedReference(picture, None, (), ("The whole picture serves as the reference.",))
     if np.asarray(picture).std() < 1:
-        raise NoFaceFound("no face was found in the picture; choose another one, or use the whole picture.")
+        raise NOTHING_FOUND[reference.role]
+    if reference.role != "face":
+        notes = ("The people in the picture were removed.",) if picture.width > picture.height else ()
+        return PreparedReference(picture, None, (), notes)
     faces = tuple(
         Face(
             box=np.array([left, 0, left + 200, 200], np.float32),
@@ -108,7 +136,7 @@ class Studio:
     outputs: Path
 
 
-def wait_for_video(page: Page) -> None:
+def wait_for_video(page: Page, name: str = "video") -> None:
     """Wait until the finished video plays by itself."""
-    page.wait_for_selector("#video video", timeout=60_000)
-    page.wait_for_function("document.querySelector('#video video').currentTime > 0.2", timeout=20_000)
+    page.wait_for_selector(f"#{name} video", timeout=60_000)
+    page.wait_for_function(f"document.querySelector('#{name} video').currentTime > 0.2", timeout=20_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -13,9 +14,10 @@ from studio import PacedRuns, prepare
 import app
 from concat_id.errors import WeightsUnavailable
 from concat_id.job import Job, Reference, Settings
-from concat_id.runs import Library
+from concat_id.presets import PRESETS
 from concat_id.ui import build_demo
-from concat_id.ui.events import Runner, gpu_seconds
+from concat_id.ui.events import gpu_seconds
+from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 
 HEAVY = ("torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio")
 ROOT = Path(app.__file__).parent
@@ -65,15 +67,13 @@ def test_missing_weights_end_the_program_with_a_sentence(
         (("face.png", "laughing", "", "-1", 20, 2.5, 1, None, False), "Seed must be"),
     ],
 )
-def test_what_is_wrong_with_a_form_is_said(tmp_path: Path, form: tuple, said: str) -> None:
-    runner = Runner(PacedRuns().generate, "embedded", Library(tmp_path))
+def test_what_is_wrong_with_a_form_is_said(form: tuple, said: str) -> None:
     with pytest.raises(gr.Error, match=said):
-        runner.make_job(*form)
+        SINGLE.make_job("embedded", *form)
 
 
-def test_the_form_reaches_the_job(tmp_path: Path) -> None:
-    runner = Runner(PacedRuns().generate, "embedded", Library(tmp_path))
-    job = runner.make_job("face.png", " laughing ", "blurred", "7", 12.0, 3.5, 2.0, 1.0, False)
+def test_the_form_reaches_the_job() -> None:
+    job = SINGLE.make_job("embedded", "face.png", " laughing ", "blurred", "7", 12.0, 3.5, 2.0, 1.0, False)
     assert job.prompt == "laughing" and job.references == (Reference("face", "face.png", face_index=1),)
     wanted = (7, 12, 3.5, 2.0, "blurred")
     settings = job.settings
@@ -84,6 +84,65 @@ def test_the_form_reaches_the_job(tmp_path: Path) -> None:
         settings.reference_guidance_scale,
         settings.negative_prompt,
     )
+
+
+SETTINGS = ("", "7", 12, 3.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "references"),
+    [
+        (
+            MULTI,
+            ("a.png", "b.png", "waving", *SETTINGS, None, None, False, 2, False, None, False),
+            (Reference("face", "a.png"), Reference("face", "b.png", 2)),
+        ),
+        (
+            MULTI,
+            ("a.png", "b.png", "waving", *SETTINGS, "c.png", 1, False, None, False, None, True),
+            (
+                Reference("face", "a.png", 1),
+                Reference("face", "b.png"),
+                Reference("face", "c.png", whole_picture=True),
+            ),
+        ),
+        (
+            TRY_ON,
+            ("a.png", "shirt.png", "waving", *SETTINGS, "beach.png", None, False, True, False),
+            (
+                Reference("face", "a.png"),
+                Reference("garment", "shirt.png", whole_picture=True),
+                Reference("background", "beach.png"),
+            ),
+        ),
+        (
+            BACKGROUND,
+            ("a.png", "beach.png", "waving", *SETTINGS, 1, False, False),
+            (Reference("face", "a.png", 1), Reference("background", "beach.png")),
+        ),
+    ],
+)
+def test_each_task_has_a_form(
+    all_tasks: str, form: TaskForm, values: tuple, references: tuple[Reference, ...]
+) -> None:
+    job = form.make_job(all_tasks, *values)
+    assert (job.task, job.references, job.settings.seed) == (form.task, references, 7)
+
+
+def test_the_picture_that_is_missing_is_named(all_tasks: str) -> None:
+    with pytest.raises(gr.Error, match="There is no picture of person 2 yet"):
+        MULTI.make_job(
+            all_tasks, "a.png", None, "waving", *SETTINGS, None, None, False, None, False, None, False
+        )
+    with pytest.raises(
+        gr.Error, match="There is no picture of a garment yet; upload one, paste one, take one."
+    ):
+        TRY_ON.make_job(all_tasks, "a.png", None, "waving", *SETTINGS, None, None, False, False, False)
+
+
+def test_a_model_of_two_references_has_no_slot_for_a_third() -> None:
+    model = replace(PRESETS["embedded"], max_references=2)
+    assert [len(form.fit(model).slots) for form in (SINGLE, MULTI, TRY_ON, BACKGROUND)] == [1, 2, 2, 2]
 
 
 def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
@@ -98,3 +157,9 @@ def test_a_tab_is_shown_only_where_the_model_can_do_it(tmp_path: Path) -> None:
     demo = build_demo(PacedRuns().generate, prepare, preset="embedded", outputs=tmp_path)
     tabs = [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
     assert tabs == ["Single identity", "Runs", "Compare"]
+
+
+def test_a_model_for_all_tasks_has_all_tabs(tmp_path: Path, all_tasks: str) -> None:
+    demo = build_demo(PacedRuns().generate, prepare, preset=all_tasks, outputs=tmp_path)
+    tabs = [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
+    assert tabs == ["Single identity", "Multi identity", "Try-on", "Background", "Runs", "Compare"]

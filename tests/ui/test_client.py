@@ -36,3 +36,25 @@ def test_one_endpoint_is_public_and_described(studio: Studio) -> None:
     assert list(api["named_endpoints"]) == ["/generate"] and not api["unnamed_endpoints"]
     names = [parameter["parameter_name"] for parameter in api["named_endpoints"]["/generate"]["parameters"]]
     assert names[:4] == ["picture", "prompt", "negative_prompt", "seed"]
+
+
+def test_each_task_has_an_endpoint(full_studio: Studio, people: dict[str, Path]) -> None:
+    full_studio.runs.step_s = 0.0
+    client = Client(full_studio.url, verbose=False, analytics_enabled=False)
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/generate", "/generate_multi", "/generate_try_on", "/generate_background"]
+    for endpoint in endpoints.values():
+        assert endpoint["description"].startswith("Make a video of")
+    picture = handle_file(people["one"])
+    scores = {}
+    for task, pictures in {
+        "multi": ("first", "second"),
+        "try_on": ("face", "garment", "place"),
+        "background": ("face", "place"),
+    }.items():
+        given = dict.fromkeys(pictures, picture)
+        *_, report = client.predict(**given, prompt="waving", seed=7, steps=2, api_name=f"/generate_{task}")
+        scores[task] = report["scores"]
+    assert scores["multi"]["worst"] == 1 and len(scores["multi"]["people"]) == 2
+    assert scores["try_on"]["garment"] == 0.61 and scores["try_on"]["background"] == 0.72
+    assert scores["background"]["background"] == 0.72 and "garment" not in scores["background"]

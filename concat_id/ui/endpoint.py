@@ -1,0 +1,75 @@
+"""A form's run for programs: `client.predict(picture, prompt, api_name="/generate")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from inspect import Parameter, Signature
+from typing import Any
+
+import gradio as gr
+
+from concat_id.generation import Preview, Result
+from concat_id.ui.events import GPU_QUEUE, Runner
+from concat_id.ui.tasks import TaskForm
+
+RETURNS = (
+    "The video's file, the file with all settings and scores, and a report: while running "
+    '{"step", "total"}, at the end {"scores", "seed", "seconds"}.'
+)
+
+
+def add_endpoint(
+    form: TaskForm,
+    inputs: Sequence[gr.components.Component],
+    seed: gr.Textbox,
+    video: gr.Video,
+    runner: Runner,
+) -> None:
+    """Offer a form's run to programs, with a named argument for each of its values.
+
+    Args:
+        inputs: the form's components, in the order of its values.
+        seed: that of them which is a text; programs give a number.
+        video: tells programs the type of what they get.
+    """
+
+    def generate(*values: Any) -> Iterator[tuple[str | None, str | None, dict[str, Any]]]:
+        for event in runner.run(form.make_job(runner.preset, *values)):
+            yield _report(event)
+
+    # Gradio names the arguments after the function's; those of a form follow from what it asks for.
+    generate.__signature__ = Signature([_describe(form, name) for name in form.values])
+    generate.__doc__ = _document(form)
+    number = gr.Number(None, visible=False, label="Seed", precision=0)
+    sidecar = gr.File(visible=False, label="Settings and scores")
+    report = gr.JSON(visible=False, label="Report")
+    gr.Button(visible=False).click(
+        generate,
+        [number if component is seed else component for component in inputs],
+        [video, sidecar, report],
+        api_name=form.endpoint,
+        **GPU_QUEUE,
+    )
+
+
+def _describe(form: TaskForm, name: str) -> Parameter:
+    """An argument; all but the pictures that are needed and the prompt may be left out."""
+    needed = {slot.name for slot in form.slots if not slot.optional} | {"prompt"}
+    # Where the page's component has a value, Gradio takes that instead of None.
+    default = Parameter.empty if name in needed else None
+    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _document(form: TaskForm) -> str:
+    """The docstring, which Gradio shows to programs."""
+    arguments = "".join(f"    {name}: {said}\n" for name, said in form.values.items())
+    return f"{form.purpose}\n\nArgs:\n{arguments}\nReturns:\n    {RETURNS}\n"
+
+
+def _report(event: Preview | Result) -> tuple[str | None, str | None, dict[str, Any]]:
+    """What a program gets for an event."""
+    if isinstance(event, Preview):
+        return None, None, {"step": event.index + 1, "total": event.total}
+    scores = event.scores.to_dict() if event.scores else None
+    report = {"scores": scores, "seed": event.job.settings.seed, "seconds": event.seconds}
+    return str(event.video), str(event.sidecar), report

@@ -1,0 +1,177 @@
+"""The tab of a task: references and a sentence become a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+
+from concat_id.generation import Preview, Result
+from concat_id.job import Job
+from concat_id.presets import PRESETS
+from concat_id.ui import sidebar, stage
+from concat_id.ui.desk import Desk, Restored, keep_values
+from concat_id.ui.endpoint import add_endpoint
+from concat_id.ui.events import GPU_QUEUE
+from concat_id.ui.reference_slot import (
+    ReferenceSlot,
+    build_reference_slot,
+    fill_reference_slot,
+    wire_reference_slot,
+)
+from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, wire_settings
+from concat_id.ui.stage import Stage, build_stage
+from concat_id.ui.tasks import SETTINGS, TaskForm
+from concat_id.ui.texts import STOPPED
+
+# On a phone the stage lies below the button.
+SHOW_STAGE = (
+    "() => document.querySelector('#{page}stage').scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"
+)
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+
+
+@dataclass(frozen=True)
+class FormTab:
+    """The tab's components."""
+
+    form: TaskForm
+    slots: tuple[ReferenceSlot, ...]
+    prompt: gr.Textbox
+    settings: SettingsPanel
+    start: gr.Button
+    stop: gr.Button
+    stage: Stage
+    scores: gr.HTML
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """The form, in the order in which `TaskForm.make_job` takes it."""
+        components = {"prompt": self.prompt, **dict(zip(SETTINGS, self.settings.inputs, strict=True))}
+        for slot in self.slots:
+            components |= {slot.kind.name: slot.picture, **slot.choices}
+        return [components[name] for name in self.form.values]
+
+    @property
+    def filled(self) -> list[Any]:
+        """What a restored job changes."""
+        return [self.prompt, *self.settings.inputs, *(part for slot in self.slots for part in slot.filled)]
+
+    @property
+    def shown(self) -> list[gr.components.Component]:
+        """What a run changes."""
+        return [self.start, self.stop, self.scores, *self.stage.components]
+
+
+def build_form_tab(
+    form: TaskForm, desk: Desk, above: Mapping[str, gr.components.Component] = MappingProxyType({})
+) -> FormTab:
+    """Lay the tab out: the form on the left, the stage beside it.
+
+    Args:
+        above: what to place, not rendered yet, above the slots of these names.
+    """
+    preset, page = PRESETS[desk.runner.preset], form.page
+    form = form.fit(preset)
+    with gr.Row(elem_classes="cid-columns"):
+        with gr.Column(scale=5, min_width=250, elem_classes="cid-form"):
+            slots = tuple(
+                build_reference_slot(slot, desk.examples, form.slot_page(slot), above.get(slot.name))
+                for slot in form.slots
+            )
+            prompt = gr.Textbox(
+                label="Prompt", placeholder=form.question, lines=2, max_lines=5, elem_id=f"{page}prompt"
+            )
+            with gr.Column(elem_classes="cid-ideas", elem_id=f"{page}ideas"):
+                gr.Examples(
+                    [[text] for text in form.ideas.values()],
+                    [prompt],
+                    label="Ideas",
+                    example_labels=list(form.ideas),
+                )
+            settings = build_settings(preset, page)
+            with gr.Row(elem_classes="cid-actions"):
+                start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
+                stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
+        with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
+            place = build_stage(preset, page)
+    return FormTab(form, slots, prompt, settings, start, stop, place, desk.scores[form.task])
+
+
+def wire_form_tab(tab: FormTab, desk: Desk) -> None:
+    """Connect the tab's parts, and its endpoint."""
+    runner, task = desk.runner, tab.form.task
+    for slot in tab.slots:
+        wire_reference_slot(slot, desk.prepare)
+    wire_settings(tab.settings)
+    keep_values(desk.blocks, f"{runner.preset}-{task}", [tab.prompt, *tab.settings.inputs])
+
+    def begin(*form: Any) -> dict[Any, Any]:
+        tab.form.make_job(runner.preset, *form)
+        return _blank(tab, running=True)
+
+    def run(visitor: str, *form: Any) -> Iterator[dict[Any, Any]]:
+        job = tab.form.make_job(runner.preset, *form)
+        for event in runner.run(job, visitor):
+            yield _update(tab, event, job, runner.fps)
+
+    begun = gr.on([tab.start.click, tab.prompt.submit], begin, tab.inputs, tab.shown, **QUIET)
+    tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
+    running = begun.success(
+        run,
+        [desk.visitor, *tab.inputs],
+        tab.shown,
+        show_progress="minimal",
+        show_progress_on=tab.stage.canvas,
+        api_visibility="private",
+        **GPU_QUEUE,
+    )
+    # Also what follows a cancelled run: the page is cleared after the last preview came in, not before.
+    running.failure(lambda: _blank(tab, running=False), None, tab.shown, **QUIET)
+    tab.stop.click(
+        lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
+    )
+
+    def fill(restored: Restored) -> Any:
+        return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
+
+    desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
+    add_endpoint(tab.form, tab.inputs, tab.settings.seed, tab.stage.video, runner)
+
+
+def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
+    """The updates that put a job into the form."""
+    updates = {tab.prompt: job.prompt, **fill_settings(tab.settings, job.settings)}
+    for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
+        updates |= fill_reference_slot(slot, desk.prepare, reference)
+    return updates
+
+
+def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:
+    """Nothing of an earlier run stays on screen."""
+    canvas = stage.draw_waiting() if running else stage.draw_empty(STOPPED)
+    return {
+        tab.start: gr.Button(visible=not running),
+        tab.stop: gr.Button("Stop", visible=running, interactive=True),
+        tab.scores: sidebar.draw_idle(tab.form.task),
+        **tab.stage.show_canvas(canvas),
+    }
+
+
+def _update(tab: FormTab, event: Preview | Result, job: Job, fps: int) -> dict[Any, Any]:
+    """What an event changes on screen."""
+    if isinstance(event, Preview):
+        return {
+            tab.stage.canvas: tab.stage.frame(stage.draw_preview(event, fps)),
+            tab.scores: sidebar.draw_preview(event, job),
+        }
+    return {
+        tab.start: gr.Button(visible=True),
+        tab.stop: gr.Button(visible=False),
+        tab.scores: sidebar.draw_result(event),
+        **tab.stage.show_video(event),
+    }

@@ -1,0 +1,172 @@
+"""What the form of each task asks for, and how its values become a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from concat_id.errors import InvalidJob
+from concat_id.job import Job, Reference, Role, Settings
+from concat_id.presets import Preset, Task
+from concat_id.ui.events import as_sentences
+from concat_id.ui.settings import read_seed
+from concat_id.ui.texts import (
+    BACKGROUND_IDEAS,
+    IDEAS,
+    MULTI_IDEAS,
+    NO_PICTURE,
+    OR_AN_EXAMPLE,
+    POSITIONS,
+    TRY_ON_IDEAS,
+)
+
+# How programs call what every form asks for besides its references, in the order of `SettingsPanel.inputs`.
+SETTINGS = {
+    "negative_prompt": "what the video should not show.",
+    "seed": "0 to 2^32 - 1; none draws one.",
+    "steps": "denoising steps.",
+    "guidance": "how strictly the prompt is followed.",
+    "likeness": "strength of the reference; 1 is the method as it is.",
+}
+
+
+@dataclass(frozen=True)
+class SlotKind:
+    """One reference of a form."""
+
+    role: Role
+    label: str
+    name: str  # how programs call its picture
+    noun: str  # what it shows, in a sentence
+    prefix: str = ""  # goes before what programs call the choices in the picture
+    optional: str = ""  # the heading under which it is folded away; empty where the form cannot do without
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """What is chosen in the picture: how programs call it, and what it says."""
+        whole = {f"{self.prefix}whole_picture": f"take the {self.name} as it is, without a search in it."}
+        if self.role != "face":
+            return whole
+        said = "which face to take when there are several, counted from the largest; none takes that."
+        return {f"{self.prefix}face_index": said} | whole
+
+    def read(self, values: Mapping[str, Any]) -> Reference | None:
+        """The reference among a form's values; None for one that nobody asked for."""
+        picture = values[self.name]
+        if not picture and self.optional:
+            return None
+        if not picture:
+            example = OR_AN_EXAMPLE if self.role == "face" else ""
+            raise InvalidJob(NO_PICTURE.format(noun=self.noun, example=example))
+        face_index = values.get(f"{self.prefix}face_index")
+        return Reference(
+            self.role,
+            picture,
+            face_index=None if face_index is None else int(face_index),
+            whole_picture=values[f"{self.prefix}whole_picture"],
+        )
+
+
+@dataclass(frozen=True)
+class TaskForm:
+    """The form of one task."""
+
+    task: Task
+    label: str
+    slots: tuple[SlotKind, ...]  # in the order of the job's references
+    question: str  # in the empty prompt
+    ideas: Mapping[str, str]  # what the chip says, and the prompt behind it
+    endpoint: str
+    purpose: str  # of the endpoint
+
+    @property
+    def page(self) -> str:
+        """What goes before the names of the page's elements."""
+        return "" if self.task == "single" else f"{self.task}-"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """How programs call the form's values, in order, and what each of them says."""
+        needed = {slot.name: f"a {slot.noun}." for slot in self.slots if not slot.optional}
+        optional = {slot.name: f"a {slot.noun}, if one is wanted." for slot in self.slots if slot.optional}
+        choices = {name: said for slot in self.slots for name, said in slot.choices.items()}
+        return needed | {"prompt": "what happens, and where."} | SETTINGS | optional | choices
+
+    def slot_page(self, slot: SlotKind) -> str:
+        """What goes before the names of a slot's elements."""
+        return f"{self.page}{slot.name}-" if len(self.slots) > 1 else self.page
+
+    def fit(self, preset: Preset) -> TaskForm:
+        """The form for a model that takes fewer references than the task allows."""
+        return replace(self, slots=self.slots[: preset.max_references])
+
+    def make_job(self, preset: str, *form: Any) -> Job:
+        """The job that the form describes, checked and with its seed drawn.
+
+        Args:
+            preset: name of the model.
+            form: a value for each of `values`.
+        """
+        values = dict(zip(self.values, form, strict=True))
+        with as_sentences():
+            references = tuple(filter(None, (slot.read(values) for slot in self.slots)))
+            settings = Settings(
+                seed=read_seed(values["seed"]),
+                num_inference_steps=int(values["steps"]),
+                guidance_scale=float(values["guidance"]),
+                reference_guidance_scale=float(values["likeness"]),
+                negative_prompt=values["negative_prompt"],
+            )
+            return Job(self.task, references, values["prompt"].strip(), settings, preset).resolve()
+
+
+SINGLE = TaskForm(
+    task="single",
+    label="Single identity",
+    slots=(SlotKind("face", "Picture of a person", "picture", "picture"),),
+    question="What does the person do, and where?",
+    ideas=IDEAS,
+    endpoint="generate",
+    purpose="Make a video of the person in a picture.",
+)
+MULTI = TaskForm(
+    task="multi",
+    label="Multi identity",
+    slots=(
+        SlotKind("face", POSITIONS[2][0], "first", "picture of person 1", "first_"),
+        SlotKind("face", POSITIONS[2][1], "second", "picture of person 2", "second_"),
+        SlotKind("face", POSITIONS[3][2], "third", "picture of person 3", "third_", "A third person"),
+    ),
+    question="What do the people do, and where?",
+    ideas=MULTI_IDEAS,
+    endpoint="generate_multi",
+    purpose="Make a video of two or three people, given from left to right.",
+)
+TRY_ON = TaskForm(
+    task="try-on",
+    label="Try-on",
+    slots=(
+        SlotKind("face", "Picture of a person", "face", "picture of a person"),
+        SlotKind(
+            "garment", "A garment, or someone wearing it", "garment", "picture of a garment", "garment_"
+        ),
+        SlotKind("background", "Picture of a place", "place", "picture of a place", "place_", "A place"),
+    ),
+    question="What does the person do in it, and where?",
+    ideas=TRY_ON_IDEAS,
+    endpoint="generate_try_on",
+    purpose="Make a video of a person wearing a garment, in a place if one is given.",
+)
+BACKGROUND = TaskForm(
+    task="background",
+    label="Background",
+    slots=(
+        SlotKind("face", "Picture of a person", "face", "picture of a person"),
+        SlotKind("background", "Picture of a place", "place", "picture of a place", "place_"),
+    ),
+    question="What does the person do there?",
+    ideas=BACKGROUND_IDEAS,
+    endpoint="generate_background",
+    purpose="Make a video of a person in a place.",
+)
