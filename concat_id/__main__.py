@@ -1,15 +1,17 @@
-"""The command line: `python -m concat_id generate | score | evaluate | convert`.
+"""The command line: `python -m concat_id generate | score | verify | evaluate | convert`.
 
     python -m concat_id generate --reference face.png --prompt "A person laughs on a beach." --output out.mp4
     python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
     python -m concat_id generate --task try-on --reference face.png --garment shirt.png --prompt "..."
     python -m concat_id generate --job out.json --output again.mp4
     python -m concat_id score --reference face.png --video out.mp4
+    python -m concat_id verify out.mp4
     python -m concat_id evaluate --videos 18 --output outputs/evaluation
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the
-user can put right ends with exit code 2 and one sentence.
+user can put right ends with exit code 2 and one sentence; `verify` ends with 1 where a file is not ours and
+intact.
 """
 
 from __future__ import annotations
@@ -45,21 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except InputError as error:
         print(f"concat_id: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The four commands and their options."""
+    """The five commands and their options."""
     parser = _Parser("python -m concat_id", description="Videos of the people in pictures.")
-    commands = parser.add_subparsers(required=True, metavar="generate | score | evaluate | convert")
+    commands = parser.add_subparsers(required=True, metavar="generate | score | verify | evaluate | convert")
     _add_generate(commands.add_parser("generate", help="make a video of the people in pictures"))
     _add_score(commands.add_parser("score", help="score a video against reference pictures"))
+    _add_verify(commands.add_parser("verify", help="say whether a video was made here and is unchanged"))
     _add_evaluate(commands.add_parser("evaluate", help="run the benchmark and report with intervals"))
     _add_convert(commands.add_parser("convert", help="turn an authors' checkpoint into a diffusers folder"))
     return parser
@@ -104,6 +106,13 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    """Options of `verify`."""
+    parser.set_defaults(run=run_verify)
+    parser.add_argument("file", type=Path, help="video to look at")
+    _add_json(parser)
+
+
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Options of `evaluate`."""
     add = parser.add_argument
@@ -139,7 +148,7 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    """The form of the output, for `generate` and `score`."""
+    """The form of the output."""
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
 
 
@@ -258,6 +267,18 @@ def _read_target(options: argparse.Namespace) -> Target:
     garment = options.garment and prepare_garment(load_picture(options.garment), parser).picture
     place = options.background and prepare_background(load_picture(options.background), parser).picture
     return Target(scorer, faces, parser, garment=garment, place=place)
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Say where a video comes from. Returns the exit code."""
+    from concat_id.provenance import verify
+
+    report = verify(options.file)
+    if options.json:
+        _finish(options, **report.to_dict())
+    else:
+        print("\n".join(report.describe()))
+    return 0 if report.is_ours else 1
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

@@ -61,3 +61,7 @@ class NotComparable(InputError):
 
 class WeightsUnavailable(InputError):
     """A preset's weights are neither on this machine nor to be fetched."""
+
+
+class InvalidCredentials(InputError):
+    """The key or certificates that videos are signed with are missing, damaged or of another kind."""

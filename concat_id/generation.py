@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concat_id.credentials import load_credentials
 from concat_id.devices import choose_device
 from concat_id.job import Job, Reference
 from concat_id.pictures import load_picture
@@ -82,6 +83,7 @@ def generate(
     # 1. Check
     job = job.resolve()
     device = choose_device(device)
+    load_credentials()  # what the video cannot be signed with is refused now, not after minutes
     # 2. Prepare the references
     pictures = [load_picture(reference.picture) for reference in job.references]
     prepared = [

@@ -22,8 +22,10 @@ import numpy as np
 from PIL import Image
 
 from concat_id.job import Job
+from concat_id.provenance import sign_video
 from concat_id.scoring import Scores
 from concat_id.video import write_video
+from concat_id.watermark import mark
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ def write_result(
         for name, picture in zip(names, pictures, strict=True):
             # A loaded picture carries no metadata. Compressed lightly: a photo takes seconds otherwise.
             picture.save(folder / name, compress_level=1)
-        write_video(frames, job.settings.fps, folder / video.name, report)
+        # Marked and signed, always. The report's scores are those of the frames before: they judge the model,
+        # and the mark changes them by no more than encoding does (tests/benchmarks/benchmark_watermark.py).
+        write_video(mark(frames), job.settings.fps, folder / video.name, report)
+        sign_video(folder / video.name, facts["model"]["title"])
         seconds = time.monotonic() - started
         text = json.dumps(report | {"seconds": round(seconds, 3)}, indent=2, ensure_ascii=False)
         sidecar = video.with_suffix(".json")

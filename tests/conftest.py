@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the tests' own: the signing key of whoever runs them is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONCAT_ID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CONCAT_ID_SIGNING", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete diffusers folder; nobody may change it."""

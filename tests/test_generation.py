@@ -10,15 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import garment, landscape, portrait, two_people
+from toys import garment, is_same_video, landscape, portrait, two_people
 
 from concat_id import generation, results
-from concat_id.errors import InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden, UnreadablePicture
+from concat_id.errors import (
+    InvalidCredentials,
+    InvalidJob,
+    NoFaceFound,
+    NoGarmentFound,
+    PlaceHidden,
+    UnreadablePicture,
+)
 from concat_id.generation import Preview, Result, decode_frames, generate, prepare_reference
 from concat_id.job import TASK_ROLES, Job, Reference, Settings
 from concat_id.pictures import load_picture
 from concat_id.presets import PRESETS, Task, load_pipeline
+from concat_id.provenance import verify
 from concat_id.video import read_metadata, read_video
+from concat_id.watermark import detect
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 
@@ -64,10 +73,26 @@ def test_the_sidecar_makes_the_same_video_again(job: Job, tmp_path: Path) -> Non
     assert again == first.job
     _, second = run(again, tmp_path / "again" / "first.mp4")
     assert np.array_equal(first.frames, second.frames)
-    assert first.video.read_bytes() == second.video.read_bytes()
+    assert is_same_video(first.video, second.video)
     assert first.scores == second.scores
     assert sidecar["scores"] == json.loads(json.dumps(first.scores.to_dict()))
     assert len(sidecar["model"]["transformer_sha256"]) == 64 and sidecar["seconds"] > 0
+
+
+def test_what_cannot_be_signed_is_refused_before_anything_is_made(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONCAT_ID_SIGNING", "none.pem")
+    with pytest.raises(InvalidCredentials, match="'none.pem' cannot be read"):
+        next(generate(job, tmp_path / "out", device="cpu"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_video_is_marked_and_signed(job: Job, tmp_path: Path) -> None:
+    _, result = run(job, tmp_path / "out.mp4", preview_every=0)
+    report = verify(result.video)
+    assert report.is_ours and report.manifest.model == "Toy"
+    assert not detect(result.frames).is_found
 
 
 def test_seed_prompt_and_face_make_another_video(job: Job, tmp_path: Path) -> None:
@@ -275,7 +300,7 @@ def test_every_task_runs_from_its_references_to_its_scores(
     assert len(list((tmp_path / "out").glob("name-reference-*.png"))) == len(names)
     assert len(sidecar["references"]) == len(names)
     _, again = run(Job.load(result.sidecar), tmp_path / "again" / "name.mp4", preview_every=0)
-    assert again.video.read_bytes() == result.video.read_bytes() and again.scores == result.scores
+    assert is_same_video(again.video, result.video) and again.scores == result.scores
 
 
 def test_every_reference_reaches_the_model_in_its_order(

@@ -36,11 +36,13 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_generate_and_score(tmp_path: Path) -> None:
+def test_generate_score_and_verify(tmp_path: Path) -> None:
     found = commands("python -m concat_id generate") + commands("python -m concat_id score")
     assert len(found) == 3
     for _, *arguments in sorted(found, key=lambda words: "--job" in words):
         run(arguments, tmp_path)
+    for _, *arguments in commands("python -m concat_id verify"):
+        assert run(arguments, tmp_path).stdout.startswith("made here and unchanged: yes")
     assert (tmp_path / "out.mp4").stat().st_size > 1000 and (tmp_path / "again.json").exists()
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.presets import PRESETS, Preset
+from concat_id.video import read_metadata, read_video
 from train.people import SEED_RANGES, render, sample_scenes
 
 TEXT_DIM = 16
@@ -87,6 +88,12 @@ def toy_preset(folder: Path) -> Preset:
         num_inference_steps=4,
         title="Toy",
     )
+
+
+def is_same_video(first: Path, second: Path) -> bool:
+    """Whether two files hold the same frames and settings; a signature holds a random number besides."""
+    frames = [read_video(path).frames for path in (first, second)]
+    return np.array_equal(*frames) and read_metadata(first) == read_metadata(second)
 
 
 def portrait(seed: int = 0, size: int = 256, *, identity_seed: int | None = None) -> Image.Image:
