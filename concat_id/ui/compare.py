@@ -29,15 +29,13 @@ from concat_id.ui import stage
 from concat_id.ui.ballot import Ballot, build_ballot, build_tally, cast_vote, wire_tally
 from concat_id.ui.compare_drawing import TRANSPORT, draw_notice, draw_scores, draw_side, draw_tally
 from concat_id.ui.desk import Compared, Desk
-from concat_id.ui.events import GPU_QUEUE, as_sentences
+from concat_id.ui.events import GPU_QUEUE, QUIET, as_sentences
 from concat_id.ui.run_card import describe_age, describe_likeness
 from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, read_seed, wire_settings
 from concat_id.ui.texts import CHOOSE_RUNS, sentence
 
 IN_STEP = Path(__file__).with_name("in_step.js")
 MAX_LABEL_CHARACTERS = 48
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ Generate = Callable[["Job", Path], Iterator["Preview | Result"]]
 # One run at a time on the device, whichever tab or program asks for it.
 GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
+# For what takes no time: others need not wait for it, and nothing says that something is under way.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+
 START_SECONDS = 15
 # Per denoising pass and latent token; about a second for 81 frames of 480 x 832.
 SECONDS_PER_TOKEN = 3e-5

@@ -16,7 +16,7 @@ from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
-from concat_id.ui.events import GPU_QUEUE
+from concat_id.ui.events import GPU_QUEUE, QUIET
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
     build_reference_slot,
@@ -32,7 +32,6 @@ from concat_id.ui.texts import STOPPED
 SHOW_STAGE = (
     "() => document.querySelector('#{page}stage').scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"
 )
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
 @dataclass(frozen=True)

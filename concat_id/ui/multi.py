@@ -13,8 +13,8 @@ from concat_id.errors import InvalidJob
 from concat_id.job import Reference
 from concat_id.presets import PRESETS
 from concat_id.ui.desk import Desk
-from concat_id.ui.events import as_sentences
-from concat_id.ui.form import QUIET, FormTab, build_form_tab, wire_form_tab
+from concat_id.ui.events import QUIET, as_sentences
+from concat_id.ui.form import FormTab, build_form_tab, wire_form_tab
 from concat_id.ui.reference_slot import ReferenceSlot, fill_reference_slot
 from concat_id.ui.tasks import MULTI
 from concat_id.ui.texts import GROUP_PHOTO, NOT_A_GROUP, POSITIONS, SWAP

@@ -12,16 +12,11 @@ import gradio as gr
 from concat_id.runs import ORDERS, Run
 from concat_id.ui import sidebar
 from concat_id.ui.desk import Desk
-from concat_id.ui.events import as_sentences
+from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.recall import recall_video
 from concat_id.ui.run_card import caption_run, draw_run
 from concat_id.ui.texts import NO_RUNS, PICTURE_MISSING
 
-QUIET: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "concurrency_limit": None,
-}
 # A file is handed over by a link that exists once it is made.
 FETCH = """() => {
     const link = document.querySelector('#run-file a, a#run-file');

@@ -14,7 +14,7 @@ PATIENCE_MS = 90_000
 
 
 def show(page: Page, tab: str) -> None:
-    """Go to a tab; on a narrow page it may be in the menu."""
+    """Go to a tab."""
     page.locator(f"button[data-tab-id={tab}]:visible").click()
 
 
