@@ -136,6 +136,11 @@ class Studio:
     outputs: Path
 
 
+def show(page: Page, tab: str) -> None:
+    """Go to a tab."""
+    page.locator(f"button[data-tab-id={tab}]:visible").click()
+
+
 def wait_for_video(page: Page, name: str = "video") -> None:
     """Wait until the finished video plays by itself."""
     page.wait_for_selector(f"#{name} video", timeout=60_000)

@@ -13,17 +13,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from studio import Studio, wait_for_video
+from studio import Studio, show, wait_for_video
 
 OpenPage = Callable[..., Page]
 
 PATIENCE_MS = 60_000
 SEEN = "document.querySelector('#seen img')?.getAttribute('src')"
-
-
-def show(page: Page, tab: str) -> None:
-    """Go to a tab."""
-    page.locator(f"button[data-tab-id={tab}]:visible").click()
 
 
 def set_number(page: Page, label: str, value: str) -> None:

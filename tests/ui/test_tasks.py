@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
-from studio import Studio, wait_for_video
+from playwright.sync_api import Locator, Page, expect
+from studio import Studio, show, wait_for_video
 
 OpenPage = Callable[..., Page]
 
 PATIENCE_MS = 90_000
-
-
-def show(page: Page, tab: str) -> None:
-    """Go to a tab."""
-    page.locator(f"button[data-tab-id={tab}]:visible").click()
 
 
 def upload(page: Page, slot: str, picture: Path, state: str = "ready") -> None:
@@ -31,7 +26,7 @@ def generate(page: Page, task: str, prompt: str) -> None:
     wait_for_video(page, f"{task}-video")
 
 
-def value_of(page: Page, task: str, metric: str) -> object:
+def value_of(page: Page, task: str, metric: str) -> Locator:
     """A card's number beside the finished video."""
     return page.locator(f"#{task}-scores [data-state=final] [data-metric={metric}] .cid-value")
 
@@ -97,11 +92,14 @@ def test_a_garment_is_tried_on_and_a_place_gone_to(
     upload(page, "try-on-garment", people["none"], "refused")
     page.click("#try-on-garment-take-whole")
     page.wait_for_selector("#try-on-garment-seen [data-state=ready]", timeout=PATIENCE_MS)
+    whole = seen_in(page, "try-on-garment")
     upload(page, "try-on-garment", people["one"])
-    expect(page.locator("#try-on-garment-seen img")).to_be_visible()
+    cut_out = page.locator("#try-on-garment-seen img")
+    expect(cut_out).not_to_have_attribute("src", whole, timeout=PATIENCE_MS)
     generate(page, "try-on", "wearing the garment")
     expect(value_of(page, "try-on", "garment")).to_have_text("0.610")
-    assert [reference.role for reference in full_studio.runs.started[0].references] == ["face", "garment"]
+    face, garment = full_studio.runs.started[0].references
+    assert (face.role, garment.role, garment.whole_picture) == ("face", "garment", False)
 
     show(page, "background")
     expect(page.locator("#try-on-scores")).to_be_hidden()
