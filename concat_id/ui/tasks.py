@@ -45,7 +45,7 @@ class SlotKind:
     @property
     def choices(self) -> dict[str, str]:
         """What is chosen in the picture: how programs call it, and what it says."""
-        whole = {f"{self.prefix}whole_picture": f"take the {self.name} as it is, without a search in it."}
+        whole = {f"{self.prefix}whole_picture": f"take the {self.noun} as it is, without a search in it."}
         if self.role != "face":
             return whole
         said = "which face to take when there are several, counted from the largest; none takes that."
