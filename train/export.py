@@ -7,6 +7,7 @@ The averaged (EMA) weights are what is exported.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
         pipeline.save_pretrained(full)
         halved = ConcatIDWanPipeline.from_pretrained(full, dtype=torch.bfloat16)
         halved.save_pretrained(output, max_shard_size=MAX_SHARD_SIZE)
+    for config in output.rglob("*.json"):
+        _forget_origin(config)
+
+
+def _forget_origin(config: Path) -> None:
+    """Take out of a config the temporary folder that its model was loaded from."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if values.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> None:
