@@ -1,6 +1,6 @@
 """Every sentence the visitor reads that belongs to no single component."""
 
-TITLE = "Concat-ID studio"
+TITLE = "Concat-ID Studio"
 TAGLINE = "One picture of a person and a sentence become a short video of that person."
 
 # What the chip says, and the prompt behind it.
