@@ -51,7 +51,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     environment = os.environ
     parser = argparse.ArgumentParser(
-        description="Concat-ID studio: identity-preserving video in the browser."
+        description="Concat-ID Studio: identity-preserving video in the browser."
     )
     parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the model to serve")
     parser.add_argument("--host", default=environment.get("GRADIO_SERVER_NAME", "127.0.0.1"))
