@@ -60,11 +60,11 @@ def export_autoencoder(checkpoint: Path, output: Path) -> None:
 def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
     """Write the whole diffusers folder of a transformer's checkpoint, weights in bfloat16."""
     loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    # Every weight comes from the checkpoint; what the run started from need not be there any more.
     arguments = {
         name: value for name, value in loaded["hyper_parameters"].items() if not name.startswith("_")
     }
-    module = ConcatIDTraining(**arguments | {"init_from": None})
+    # Its size and tokenizer are those of what the run started from; its weights are the checkpoint's.
+    module = ConcatIDTraining(**arguments)
     module.load_state_dict(loaded["state_dict"])
     pipeline = ConcatIDWanPipeline(
         transformer=module.transformer,

@@ -221,6 +221,16 @@ def test_stage_one_resumes_and_exports(workshop: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(exported, second["state_dict"][name], atol=1e-2, rtol=1e-2)
 
 
+def test_a_model_is_exported_with_the_tokenizer_that_it_started_with(workshop: Path, tmp_path: Path) -> None:
+    start = workshop / "stage1" / "pipeline"
+    module = ConcatIDTraining(init_from=str(start), tokenizer=str(tmp_path / "none"))
+    checkpoint = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict()}
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    export_pipeline(tmp_path / "last.ckpt", workshop / "vae", tmp_path / "exported")
+    exported, expected = (folder / "tokenizer/tokenizer.json" for folder in (tmp_path / "exported", start))
+    assert exported.read_bytes() == expected.read_bytes()
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
     arguments = toy_recipe("unified", workshop, tmp_path, "--trainer.max_steps", "3")
