@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, UMT5EncoderModel
 
@@ -29,6 +30,12 @@ EMBEDDED_CONFIG: dict[str, Any] = {
     "out_channels": 24,
     "text_dim": 192,
 }
+
+Given = dict[str, Tensor | None]
+"""What the transformer is told besides the noisy latents: its arguments of these names."""
+
+# What a LoRA changes: queries, keys, values and outputs of both attentions, and the feed-forward layers.
+LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn\.net\.0\.proj|ffn\.net\.2)"
 
 
 def build_transformer() -> ConcatIDWanTransformer3DModel:
@@ -70,6 +77,7 @@ class ConcatIDTraining(MuonModule):
         shift, logit_normal: how noise levels are drawn, see `flow_matching.sample_sigmas`.
         text_dropout, reference_dropout: shares of the samples without text, without references.
         face_weight: how much more a latent cell that is all face counts.
+        lora_rank: train a LoRA of this rank on the frozen weights instead of the weights themselves.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class ConcatIDTraining(MuonModule):
         text_dropout: float = 0.1,
         reference_dropout: float = 0.1,
         face_weight: float = 1.5,
+        lora_rank: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -93,16 +102,21 @@ class ConcatIDTraining(MuonModule):
         if references:
             self.transformer = with_reference_adaln(self.transformer)
         self.text_encoder.requires_grad_(train_text_encoder)
+        if lora_rank is not None:
+            self.transformer.requires_grad_(False)
+            self.transformer.add_adapter(
+                LoraConfig(r=lora_rank, lora_alpha=lora_rank, target_modules=LORA_TARGETS)
+            )
 
     def on_train_start(self) -> None:
         """Every process, and every resumption, draws its own batches, noise levels and noise."""
         torch.manual_seed(torch.initial_seed() + 1000 * self.global_step + self.global_rank)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        count, hparams = len(batch["captions"]), self.hparams
-        sigmas = sample_sigmas(count, shift=hparams.shift, logit_normal=hparams.logit_normal)
-        keep_text = torch.rand(count) >= hparams.text_dropout
-        keep_references = torch.rand(count) >= hparams.reference_dropout
+        count = len(batch["captions"])
+        sigmas = self.draw_sigmas(count)
+        keep_text = torch.rand(count) >= self.hparams.text_dropout
+        keep_references = torch.rand(count) >= self.hparams.reference_dropout
         noise = torch.randn(batch["latents"].shape)
         loss = self.loss(batch, sigmas, noise, keep_text=keep_text, keep_references=keep_references)
         self.log(f"train/loss_{batch['latents'].shape[2]}_frames", loss, prog_bar=True)
@@ -111,7 +125,7 @@ class ConcatIDTraining(MuonModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         generator = torch.Generator().manual_seed(batch_idx)
         count, keep = len(batch["captions"]), torch.ones(len(batch["captions"]), dtype=torch.bool)
-        sigmas = (torch.arange(count) + 0.5) / count
+        sigmas = self.spread_sigmas(count)
         noise = torch.randn(batch["latents"].shape, generator=generator)
         losses = {"val/loss": self.loss(batch, sigmas, noise, keep_text=keep, keep_references=keep)}
         losses[f"val/loss_{batch['task']}"] = losses["val/loss"]
@@ -119,6 +133,14 @@ class ConcatIDTraining(MuonModule):
             blind = self.loss(batch, sigmas, noise, keep_text=keep, keep_references=~keep)
             losses["val/loss_without_reference"] = blind
         self.log_dict(losses, batch_size=count, sync_dist=True)
+
+    def draw_sigmas(self, count: int) -> Tensor:
+        """Noise levels (count,) to train on."""
+        return sample_sigmas(count, shift=self.hparams.shift, logit_normal=self.hparams.logit_normal)
+
+    def spread_sigmas(self, count: int) -> Tensor:
+        """Noise levels (count,) to validate on, always the same."""
+        return (torch.arange(count) + 0.5) / count
 
     def loss(
         self,
@@ -133,16 +155,24 @@ class ConcatIDTraining(MuonModule):
         x0 = batch["latents"]
         sigmas, noise = sigmas.to(x0), noise.to(x0)
         keep = batch["reference_mask"] * keep_references.to(x0)[:, None]
-        with PlainAttention():
-            prediction = self.transformer(
-                interpolate(x0, noise, sigmas),
-                timestep=sigmas * NUM_TRAIN_TIMESTEPS,
-                encoder_hidden_states=self.encode_captions(batch["captions"], keep_text),
-                reference_latents=self.drop_references(batch["reference_latents"], keep),
-            ).sample
+        given = {
+            "encoder_hidden_states": self.encode_captions(batch["captions"], keep_text),
+            "reference_latents": self.drop_references(batch["reference_latents"], keep),
+        }
+        noisy = interpolate(x0, noise, sigmas)
+        target = self.find_target(noisy, sigmas, velocity(x0, noise), given)
         weight = 1 + self.hparams.face_weight * batch["faces"][:, None]
-        squares = (prediction.float() - velocity(x0, noise)).square()
+        squares = (self.predict(noisy, sigmas, given) - target).square()
         return (squares * weight).sum() / (weight.sum() * x0.shape[1])
+
+    def find_target(self, noisy: Tensor, sigmas: Tensor, straight: Tensor, given: Given) -> Tensor:
+        """The velocity to learn, like `noisy`: the one that leads straight to the sample."""
+        return straight
+
+    def predict(self, noisy: Tensor, sigmas: Tensor, given: Given) -> Tensor:
+        """The transformer's velocity, float32. Args: noisy (B, C, F, H, W), sigmas (B,)."""
+        with PlainAttention():
+            return self.transformer(noisy, timestep=sigmas * NUM_TRAIN_TIMESTEPS, **given).sample.float()
 
     def encode_captions(self, captions: list[str], keep: Tensor) -> Tensor:
         """Embeddings (B, L, D); a dropped caption is the empty one, as at sampling."""

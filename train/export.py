@@ -2,17 +2,21 @@
 
     python -m train.export autoencoder --checkpoint .train/autoencoder/last.ckpt --output .train/vae
     python -m train.export pipeline --checkpoint .train/stage1/last.ckpt --output assets/embedded
+    python -m train.export adapter --checkpoint .train/distillation/last.ckpt --output .train/draft
 
-The averaged (EMA) weights are what is exported.
+An adapter is a LoRA, which `pipeline.load_lora_weights` loads on what its training started from. The averaged
+(EMA) weights are what is exported.
 """
 
 import argparse
 import json
 import tempfile
+from inspect import signature
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from peft import get_peft_model_state_dict
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
@@ -57,15 +61,33 @@ def export_autoencoder(checkpoint: Path, output: Path) -> None:
     vae.save_pretrained(output)
 
 
-def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
-    """Write the whole diffusers folder of a transformer's checkpoint, weights in bfloat16."""
+def load_module(checkpoint: Path) -> ConcatIDTraining:
+    """The transformer's training as it was at a checkpoint, of which it needs the weights alone."""
     loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    arguments = {
-        name: value for name, value in loaded["hyper_parameters"].items() if not name.startswith("_")
-    }
+    # A recipe of a kind of its own, such as distillation, has more arguments.
+    known = signature(ConcatIDTraining).parameters
+    arguments = {name: value for name, value in loaded["hyper_parameters"].items() if name in known}
     # Its size and tokenizer are those of what the run started from; its weights are the checkpoint's.
     module = ConcatIDTraining(**arguments)
     module.load_state_dict(loaded["state_dict"])
+    return module
+
+
+def export_adapter(checkpoint: Path, output: Path) -> None:
+    """Write the LoRA of a checkpoint as diffusers loads it, in bfloat16."""
+    module = load_module(checkpoint)
+    if module.hparams.lora_rank is None:
+        raise ValueError(f"{checkpoint} holds no LoRA; export it as a pipeline.")
+    layers = get_peft_model_state_dict(module.transformer)
+    halved = {name: value.bfloat16().contiguous() for name, value in layers.items()}
+    ConcatIDWanPipeline.save_lora_weights(output, transformer_lora_layers=halved)
+
+
+def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
+    """Write the whole diffusers folder of a transformer's checkpoint, weights in bfloat16."""
+    module = load_module(checkpoint)
+    if module.hparams.lora_rank is not None:
+        raise ValueError(f"{checkpoint} holds a LoRA; export it as an adapter.")
     pipeline = ConcatIDWanPipeline(
         transformer=module.transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=module.hparams.shift),
@@ -92,13 +114,15 @@ def _forget_origin(config: Path) -> None:
 def main() -> None:
     """Export what the command line names."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("autoencoder", "pipeline"))
+    parser.add_argument("what", choices=("autoencoder", "pipeline", "adapter"))
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--vae", type=Path, default=Path(".train/vae"))
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "autoencoder":
         export_autoencoder(options.checkpoint, options.output)
+    elif options.what == "adapter":
+        export_adapter(options.checkpoint, options.output)
     else:
         export_pipeline(options.checkpoint, options.vae, options.output)
 

@@ -29,7 +29,7 @@ from train.text import build_text_encoder, encode_text, train_tokenizer
 CONFIGS = Path("train/configs")
 RECIPES = (
     "base", "stage1", "stage2", "stage3", "interleaved", "multi_identity_stage1", "multi_identity_stage2",
-    "multi_identity_scratch", "try_on", "background", "unified",
+    "multi_identity_scratch", "try_on", "background", "unified", "distillation",
 )  # fmt: skip
 
 

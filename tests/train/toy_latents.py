@@ -54,6 +54,7 @@ def write_toy_workshop(folder: Path) -> None:
         ("stage1", True),
         ("stage2", True),
         ("multi_identity_stage1", True),
+        ("unified", True),
     ):
         pipeline = folder / name / "pipeline"
         ConcatIDWanTransformer3DModel(
