@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from concat_id.errors import InvalidJob
-from concat_id.job import Job
+from concat_id.job import Job, Role
 from concat_id.presets import PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
@@ -59,7 +59,7 @@ class Desk:
     runner: Runner
     prepare: Prepare
     ballots: Ballots
-    examples: tuple[Path, ...]
+    examples: Mapping[Role, tuple[Path, ...]]
     blocks: gr.Blocks
     scores: dict[Task, gr.HTML]  # a panel for each task that has a form on this page
     tabs: gr.Tabs

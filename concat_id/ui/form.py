@@ -79,7 +79,9 @@ def build_form_tab(
     with gr.Row(elem_classes="cid-columns"):
         with gr.Column(scale=5, min_width=250, elem_classes="cid-form"):
             slots = tuple(
-                build_reference_slot(slot, desk.examples, form.slot_page(slot), above.get(slot.name))
+                build_reference_slot(
+                    slot, desk.examples[slot.role], form.slot_page(slot), above.get(slot.name)
+                )
                 for slot in form.slots
             )
             prompt = gr.Textbox(

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from concat_id.job import Role
 from concat_id.presets import PRESETS, Preset, Task
 from concat_id.runs import Library
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
@@ -27,6 +28,7 @@ from concat_id.ui.theme import STYLE_SHEET, build_theme
 from concat_id.votes import Ballots
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "background": "places"}
 MAX_WAITING = 32
 VOTES = "votes"
 CACHE_SWEEP_S, CACHE_AGE_S = 3600, 24 * 3600
@@ -68,7 +70,7 @@ def build_demo(
         prepare: makes a reference out of a picture's path, as the preset needs it.
         preset: name of the model; tabs for what it cannot do are left out.
         outputs: every run gets a folder of its own under this one.
-        examples: folder of PNG pictures offered as example people.
+        examples: folder of PNG pictures offered as example people; garments and places in folders in it.
     """
     model = PRESETS[preset]
     kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)]
@@ -82,7 +84,7 @@ def build_demo(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs)),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             prepare=prepare,
-            examples=tuple(sorted(examples.glob("*.png"))),
+            examples=find_examples(examples),
             blocks=demo,
             scores=scores,
             tabs=tabs,
@@ -100,6 +102,11 @@ def build_demo(
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
     return demo.queue(max_size=MAX_WAITING)
+
+
+def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
+    """The PNG pictures that a folder offers for each role."""
+    return {role: tuple(sorted((folder / name).glob("*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
 
 
 def launch_demo(demo: gr.Blocks, outputs: Path, **options: Any) -> Any:

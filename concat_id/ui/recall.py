@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from concat_id.errors import ForeignVideo
@@ -13,7 +13,7 @@ from concat_id.runs import Run, read_digests
 from concat_id.video import read_metadata
 
 
-def recall_video(path: Path, runs: Iterable[Run], examples: Sequence[Path]) -> Job:
+def recall_video(path: Path, runs: Iterable[Run], examples: Iterable[Path]) -> Job:
     """The job that made a video, resolved.
 
     The pictures are not in the file, but what identifies them is.

@@ -1,4 +1,4 @@
-"""One reference's place in a tab: picture, example people, what the model sees, and the choice of a face."""
+"""One reference's place in a tab: picture, examples, what the model sees, and the choice of a face."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ Prepare = Callable[[Reference], "PreparedReference"]
 THUMBNAIL_MARGIN = 0.35
 # What was looked for and not found: the picture may be right all the same.
 NOT_FOUND = (NoFaceFound, NoGarmentFound, PlaceHidden)
+EXAMPLES_OF: dict[Role, str] = {
+    "face": "Example people",
+    "garment": "Example garments",
+    "background": "Example places",
+}
 
 _EMPTY = '<div class="cid-crop" data-empty></div>'
 
@@ -74,7 +79,7 @@ def build_reference_slot(
 
     Args:
         kind: what it is for.
-        examples: pictures of people, offered where one is wanted.
+        examples: pictures to choose from.
         page: goes before the elements' names where they are not the only ones.
         above: what to place above it, not rendered yet.
     """
@@ -84,7 +89,7 @@ def build_reference_slot(
     with fold or nullcontext():
         if above:
             above.render()
-        return _build_slot(kind, fold, examples if kind.role == "face" else (), page)
+        return _build_slot(kind, fold, examples, page)
 
 
 def _build_slot(
@@ -95,7 +100,10 @@ def _build_slot(
     if examples:
         with gr.Column(elem_classes="cid-people", elem_id=f"{page}people"):
             gr.Examples(
-                [[str(path)] for path in examples], [picture], label="Example people", examples_per_page=12
+                [[str(path)] for path in examples],
+                [picture],
+                label=EXAMPLES_OF[kind.role],
+                examples_per_page=12,
             )
     seen = gr.HTML(draw_nothing(kind.role), elem_id=f"{page}seen", container=False)
     faces = gr.Gallery(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def _wire_handing_over(tab: RunsTab, desk: Desk) -> None:
 
     def restore_video(path: str, visitor: str) -> dict[Any, Any]:
         with as_sentences():
-            job = recall_video(Path(path), desk.library.list(visitor), desk.examples)
+            job = recall_video(Path(path), desk.library.list(visitor), chain(*desk.examples.values()))
             if not all(reference.picture for reference in job.references):
                 gr.Warning(PICTURE_MISSING, duration=None)
             return desk.restore(job)

@@ -16,7 +16,6 @@ from concat_id.ui.texts import (
     IDEAS,
     MULTI_IDEAS,
     NO_PICTURE,
-    OR_AN_EXAMPLE,
     POSITIONS,
     TRY_ON_IDEAS,
 )
@@ -57,8 +56,7 @@ class SlotKind:
         if not picture and self.optional:
             return None
         if not picture:
-            example = OR_AN_EXAMPLE if self.role == "face" else ""
-            raise InvalidJob(NO_PICTURE.format(noun=self.noun, example=example))
+            raise InvalidJob(NO_PICTURE.format(noun=self.noun))
         face_index = values.get(f"{self.prefix}face_index")
         return Reference(
             self.role,

@@ -31,8 +31,7 @@ NEGATIVE_PLACEHOLDER = "What the video should not show"
 
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
-NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one{example}."
-OR_AN_EXAMPLE = ", or choose one of the example people"
+NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose one of the examples."
 # By the reference's role: what the model gets of a picture, and the place where that will appear.
 SEEN = {
     "face": "The person alone: background, headwear and clothes are left out.",
