@@ -43,15 +43,21 @@ PREVIEW_SCORED_FRAMES = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Preview:
-    """The video as the model predicts it while it is still denoising."""
+class Progress:
+    """A denoising step is done."""
 
-    index: int  # of the denoising step, from 0
+    index: int  # of the step, from 0
     total: int  # number of steps
-    frames: np.ndarray  # (T, H, W, 3) uint8; only the clip's first frames where decoding all would take long
-    scores: Scores | None  # None where a face reference shows no face to compare with
     seconds: float  # since the start
     seconds_left: float  # estimated
+
+
+@dataclass(frozen=True, eq=False)
+class Preview(Progress):
+    """The video as the model predicts it while it is still denoising."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8; only the clip's first frames where decoding all would take long
+    scores: Scores | None  # None where a face reference shows no face to compare with
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +74,8 @@ class Result:
 
 def generate(
     job: Job, output: Path, *, preview_every: int = 2, device: str | None = None
-) -> Iterator[Preview | Result]:
-    """Run a job. Closing the generator stops it and leaves nothing behind.
+) -> Iterator[Progress | Result]:
+    """Run a job. Closing the generator, which yields at every step, stops it and leaves nothing behind.
 
     Args:
         output: the MP4 to write, or a folder to write it into.
@@ -77,7 +83,7 @@ def generate(
         device: see `load_pipeline`.
 
     Yields:
-        Previews, the last one short of the end, then one result.
+        For each step its progress, which at some of them is a preview, then one result.
     """
     started = time.monotonic()
     # 1. Check
@@ -93,12 +99,12 @@ def generate(
     target = _describe_target(job, pictures, prepared)
     # 3. Denoise
     pipeline = load_pipeline(job.preset, device)
-    previews = _Previews(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
+    watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:
             is_last = step.index + 1 == step.total
-            if preview_every and step.index % preview_every == 0 and not is_last:
-                yield previews.make(step)
+            shown = preview_every and step.index % preview_every == 0 and not is_last
+            yield watch.preview(step) if shown else watch.progress(step)
     # 4. Decode and score
     frames = decode_frames(pipeline, step.latents)
     scores = target.score(frames) if target else None
@@ -123,8 +129,8 @@ def decode_frames(pipeline: ConcatIDWanPipeline, latents: Tensor) -> np.ndarray:
         return (video.float() * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-class _Previews:
-    """Turns denoising steps into previews, and knows how long everything takes."""
+class _Watch:
+    """Turns denoising steps into progress and previews, and knows how long everything takes."""
 
     def __init__(
         self,
@@ -138,8 +144,16 @@ class _Previews:
         self._latent_frames = latent_frames
         self._started = started
         self._loop_started = time.monotonic()
+        self._ending_s = 0.0  # what decoding and scoring at the end may take; known after the first preview
 
-    def make(self, step: Step) -> Preview:
+    def progress(self, step: Step) -> Progress:
+        """How far a step has brought the video."""
+        now = time.monotonic()
+        per_step = (now - self._loop_started) / (step.index + 1)
+        seconds_left = per_step * (step.total - step.index - 1) + self._ending_s
+        return Progress(step.index, step.total, now - self._started, seconds_left)
+
+    def preview(self, step: Step) -> Preview:
         """Decode and score what a step predicts."""
         began = time.monotonic()
         # The autoencoder is causal: the first latent frames alone decode to exactly the first frames.
@@ -148,12 +162,9 @@ class _Previews:
         scores = None
         if self._target:
             scores = self._target.score(frames, sampling=min(PREVIEW_SCORED_FRAMES, len(frames)))
-        now = time.monotonic()
         # The end decodes all latent frames, as a preview does some.
-        ending = (now - began) * step.clean_latents.shape[2] / latents.shape[2]
-        per_step = (now - self._loop_started) / (step.index + 1)
-        seconds_left = per_step * (step.total - step.index - 1) + ending
-        return Preview(step.index, step.total, frames, scores, now - self._started, seconds_left)
+        self._ending_s = (time.monotonic() - began) * step.clean_latents.shape[2] / latents.shape[2]
+        return Preview(**vars(self.progress(step)), frames=frames, scores=scores)
 
 
 def _prepare(reference: Reference, picture: Image.Image, preset: str) -> PreparedReference:

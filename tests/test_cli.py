@@ -12,7 +12,8 @@ import pytest
 from toys import clip_of, is_same_video, landscape, portrait, two_people
 
 from concat_id import presets
-from concat_id.__main__ import _read_job, build_parser, main
+from concat_id.__main__ import build_parser, main
+from concat_id.commands import generate as generate_command
 from concat_id.errors import InvalidJob
 from concat_id.job import Job, Reference
 
@@ -95,7 +96,9 @@ def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.
 
 def read_job(*options: str) -> Job:
     """The job that options of `generate` describe."""
-    return _read_job(build_parser().parse_args(["generate", "--prompt", "A person waves.", *options]))
+    return generate_command.read_job(
+        build_parser().parse_args(["generate", "--prompt", "A person waves.", *options])
+    )
 
 
 def test_references_are_read_in_the_order_of_their_roles() -> None:

@@ -21,7 +21,7 @@ from concat_id.errors import (
     PlaceHidden,
     UnreadablePicture,
 )
-from concat_id.generation import Preview, Result, decode_frames, generate, prepare_reference
+from concat_id.generation import Preview, Progress, Result, decode_frames, generate, prepare_reference
 from concat_id.job import TASK_ROLES, Job, Reference, Settings
 from concat_id.pictures import load_picture
 from concat_id.presets import PRESETS, Task, load_pipeline
@@ -42,9 +42,16 @@ def job(tmp_path: Path) -> Job:
 
 def run(job: Job, output: Path, **options: object) -> tuple[list[Preview], Result]:
     """All previews of a job, and its result."""
-    *previews, result = generate(job, output, device="cpu", **options)
-    assert isinstance(result, Result) and all(isinstance(event, Preview) for event in previews)
-    return previews, result
+    *steps, result = generate(job, output, device="cpu", **options)
+    assert isinstance(result, Result) and [step.index for step in steps] == list(range(steps[0].total))
+    return [step for step in steps if isinstance(step, Preview)], result
+
+
+def test_every_step_is_reported(job: Job, tmp_path: Path) -> None:
+    *steps, _ = generate(job, tmp_path / "out", device="cpu")
+    assert [type(step) for step in steps] == [Preview, Progress, Preview, Progress]
+    seconds = [step.seconds for step in steps]
+    assert seconds == sorted(seconds) and all(step.seconds_left > 0 for step in steps)
 
 
 def test_previews_come_first_then_one_result(job: Job, tmp_path: Path) -> None:
@@ -187,7 +194,10 @@ def test_what_cannot_be_replaced_stays_and_nothing_comes_beside_it(job: Job, tmp
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "name.mp4"]
 
 
-def test_closing_the_generator_stops_it_and_leaves_nothing(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [0, 1])
+def test_closing_the_generator_stops_it_at_any_step_and_leaves_nothing(
+    last: int, job: Job, tmp_path: Path
+) -> None:
     steps = []
 
     class Counting:
@@ -205,9 +215,9 @@ def test_closing_the_generator_stops_it_and_leaves_nothing(job: Job, tmp_path: P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "load_pipeline", lambda *_: Counting())
         events = generate(job, tmp_path / "out", device="cpu")
-        next(events)
+        assert [next(events).index for _ in range(last + 1)] == list(range(last + 1))
         events.close()
-    assert steps == [0]
+    assert steps == list(range(last + 1))
     assert not (tmp_path / "out").exists()
 
 

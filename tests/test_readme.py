@@ -49,7 +49,8 @@ def test_generate_score_and_verify(tmp_path: Path) -> None:
 def test_the_library_s_example(tmp_path: Path) -> None:
     (program,) = blocks("python")
     lines = run(["-c", program], tmp_path).stdout.splitlines()
-    assert lines[0].startswith("Preview") and lines[-1].startswith("Result 0.")
+    assert lines[0].startswith("Preview after") and lines[-2].startswith("Result after")
+    assert re.fullmatch(r"outputs/\S+\.mp4 0\.\d+", lines[-1])
     assert list((tmp_path / "outputs").glob("*.mp4"))
 
 

@@ -21,7 +21,7 @@ from concat_id.comparison import (
     vary,
 )
 from concat_id.errors import InvalidJob, NotComparable
-from concat_id.generation import Result
+from concat_id.generation import Preview, Result
 from concat_id.job import Job
 from concat_id.presets import PRESETS
 from concat_id.runs import Run
@@ -66,6 +66,7 @@ class CompareTab:
     settings: SettingsPanel
     make: gr.Button
     stop: gr.Button
+    preview: gr.HTML
     progress: gr.HTML
 
     @property
@@ -113,6 +114,7 @@ def build_compare_tab(desk: Desk) -> CompareTab:
             model = gr.Dropdown([], label="Model", visible=False, elem_id="model")
             settings = build_settings(preset, "compare-")
             make = gr.Button("Make one with these settings", size="lg", elem_id="make")
+            preview = gr.HTML(visible=False, elem_id="making-preview", container=False)
             progress = gr.HTML(visible=False, elem_id="making-progress", container=False)
             stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-making")
         tally, export, csv = build_tally()
@@ -131,6 +133,7 @@ def build_compare_tab(desk: Desk) -> CompareTab:
         settings=settings,
         make=make,
         stop=stop,
+        preview=preview,
         progress=progress,
     )
 
@@ -187,16 +190,23 @@ def _wire_making(tab: CompareTab, desk: Desk) -> None:
     """From the first of the chosen runs to another video beside it."""
     wire_settings(tab.settings)
 
-    def run(job: Job, chosen: list[str], visitor: str) -> Iterator[dict[Any, Any]]:
-        ratio = f"{job.settings.width} / {job.settings.height}"
-        yield {
-            tab.progress: gr.HTML(stage.frame_drawing(stage.draw_waiting(), ratio), visible=True),
+    def begin(chosen: list[str]) -> dict[Any, Any]:
+        with as_sentences():
+            ratio = stage.read_ratio(_first(desk, chosen).job.settings)
+        return {
+            tab.preview: gr.HTML(stage.frame_drawing(stage.draw_waiting(), ratio), visible=True),
+            tab.progress: gr.HTML(stage.frame_drawing(stage.draw_start(), ratio), visible=True),
             tab.stop: gr.Button("Stop", visible=True, interactive=True),
         }
+
+    def run(job: Job, chosen: list[str], visitor: str) -> Iterator[dict[Any, Any]]:
+        ratio = stage.read_ratio(job.settings)
         for event in desk.runner.run(job, visitor):
-            if not isinstance(event, Result):
+            if isinstance(event, Preview):
                 drawing = stage.draw_preview(event, job.settings.fps)
-                yield {tab.progress: stage.frame_drawing(drawing, ratio)}
+                yield {tab.preview: stage.frame_drawing(drawing, ratio)}
+            if not isinstance(event, Result):
+                yield {tab.progress: stage.frame_drawing(stage.draw_progress(event), ratio)}
                 continue
             choices = list_choices(desk.library.list(visitor))
             names = join_names(desk, chosen, [event.video.parent.name])
@@ -229,18 +239,23 @@ def _wire_making(tab: CompareTab, desk: Desk) -> None:
         return fill_settings(tab.settings, vary(base, preset, settings).settings)
 
     inputs = [tab.chosen, desk.visitor]
-    outputs = [tab.progress, tab.stop, tab.chosen]
+    outputs = [tab.preview, tab.progress, tab.stop, tab.chosen]
     options: dict[str, Any] = {
-        "show_progress": "hidden",
+        "show_progress": "minimal",
+        "show_progress_on": tab.preview,
         "api_visibility": "private",
         **GPU_QUEUE,
     }
+
+    def started(button: gr.Button) -> Any:
+        return button.click(begin, tab.chosen, outputs, **QUIET)
+
     runs = [
-        button.click(partial(run_variation, name), inputs, outputs, **options)
+        started(button).success(partial(run_variation, name), inputs, outputs, **options)
         for name, button in tab.variations.items()
     ]
     own = [*inputs, tab.model, *tab.settings.inputs]
-    runs.append(tab.make.click(run_own, own, outputs, **options))
+    runs.append(started(tab.make).success(run_own, own, outputs, **options))
     for running in runs:
         running.failure(lambda: _at_rest(tab), None, outputs, **QUIET)
     tab.stop.click(lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=runs, **QUIET)
@@ -249,7 +264,8 @@ def _wire_making(tab: CompareTab, desk: Desk) -> None:
 
 def _at_rest(tab: CompareTab) -> dict[Any, Any]:
     """The updates after a run."""
-    return {tab.progress: gr.HTML("", visible=False), tab.stop: gr.Button(visible=False)}
+    drawings = {drawing: gr.HTML("", visible=False) for drawing in (tab.preview, tab.progress)}
+    return {**drawings, tab.stop: gr.Button(visible=False)}
 
 
 def _first(desk: Desk, names: Sequence[str]) -> Run:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from concat_id.generation import Preview, Result
+from concat_id.generation import Progress, Result
 from concat_id.ui.events import GPU_QUEUE, Runner
 from concat_id.ui.tasks import TaskForm
 
@@ -66,9 +66,9 @@ def _document(form: TaskForm) -> str:
     return f"{form.purpose}\n\nArgs:\n{arguments}\nReturns:\n    {RETURNS}\n"
 
 
-def _report(event: Preview | Result) -> tuple[str | None, str | None, dict[str, Any]]:
+def _report(event: Progress | Result) -> tuple[str | None, str | None, dict[str, Any]]:
     """What a program gets for an event."""
-    if isinstance(event, Preview):
+    if isinstance(event, Progress):
         return None, None, {"step": event.index + 1, "total": event.total}
     scores = event.scores.to_dict() if event.scores else None
     report = {"scores": scores, "seed": event.job.settings.seed, "seconds": event.seconds}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,10 +17,10 @@ from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
-    from concat_id.generation import Preview, Result
+    from concat_id.generation import Progress, Result
     from concat_id.job import Job
 
-Generate = Callable[["Job", Path], Iterator["Preview | Result"]]
+Generate = Callable[["Job", Path], Iterator["Progress | Result"]]
 
 # One run at a time on the device, whichever tab or program asks for it.
 GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
@@ -48,19 +49,21 @@ class Runner:
     generate: Generate
     preset: str
     library: Library
+    # Gradio lets the next run begin as soon as one is cancelled, while its last step is still being computed.
+    _turn: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @property
     def fps(self) -> int:
         """At which previews play."""
         return PRESETS[self.preset].fps
 
-    def run(self, job: Job, visitor: str | None = None) -> Iterator[Preview | Result]:
+    def run(self, job: Job, visitor: str | None = None) -> Iterator[Progress | Result]:
         """Run a job into a fresh folder whose name cannot be guessed.
 
         Args:
             visitor: the token of who will find it among the runs; None, as for programs: nobody.
         """
-        with as_sentences():
+        with as_sentences(), self._turn:
             yield from self.generate(job, self.library.new_folder(visitor))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from concat_id.generation import Preview, Result
+from concat_id.generation import Preview, Progress, Result
 from concat_id.job import Job
 from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
@@ -159,17 +159,18 @@ def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:
         tab.start: gr.Button(visible=not running),
         tab.stop: gr.Button("Stop", visible=running, interactive=True),
         tab.scores: sidebar.draw_idle(tab.form.task),
-        **tab.stage.show_canvas(canvas),
+        **tab.stage.show_canvas(canvas, stage.draw_start() if running else ""),
     }
 
 
-def _update(tab: FormTab, event: Preview | Result, job: Job, fps: int) -> dict[Any, Any]:
+def _update(tab: FormTab, event: Progress | Result, job: Job, fps: int) -> dict[Any, Any]:
     """What an event changes on screen."""
-    if isinstance(event, Preview):
-        return {
-            tab.stage.canvas: tab.stage.frame(stage.draw_preview(event, fps)),
-            tab.scores: sidebar.draw_preview(event, job),
-        }
+    if isinstance(event, Progress):
+        updates = {tab.stage.progress: tab.stage.frame(stage.draw_progress(event))}
+        if isinstance(event, Preview):
+            updates[tab.stage.canvas] = tab.stage.frame(stage.draw_preview(event, fps))
+            updates[tab.scores] = sidebar.draw_preview(event, job)
+        return updates
     return {
         tab.start: gr.Button(visible=True),
         tab.stop: gr.Button(visible=False),

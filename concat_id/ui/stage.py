@@ -16,7 +16,8 @@ from concat_id.ui.texts import EMPTY_STAGE
 if TYPE_CHECKING:
     import numpy as np
 
-    from concat_id.generation import Preview, Result
+    from concat_id.generation import Preview, Progress, Result
+    from concat_id.job import Settings
     from concat_id.presets import Preset
 
 MAX_PREVIEW_SIDE_PX = 384
@@ -30,10 +31,11 @@ _OUTLINE = (
 
 @dataclass(frozen=True)
 class Stage:
-    """The stage's components: a canvas until the video is there, then the video and its files."""
+    """The stage's components: a canvas and the progress until the video is there, then it and its files."""
 
     ratio: str
     canvas: gr.HTML
+    progress: gr.HTML
     video: gr.Video
     save_video: gr.DownloadButton
     save_settings: gr.DownloadButton
@@ -41,16 +43,17 @@ class Stage:
     @property
     def components(self) -> list[gr.components.Component]:
         """All of them, as outputs of a handler."""
-        return [self.canvas, self.video, self.save_video, self.save_settings]
+        return [self.canvas, self.progress, self.video, self.save_video, self.save_settings]
 
     def frame(self, drawing: str) -> str:
         """A drawing in the proportions of the preset's videos."""
         return frame_drawing(drawing, self.ratio)
 
-    def show_canvas(self, drawing: str) -> dict[Any, Any]:
+    def show_canvas(self, drawing: str, progress: str = "") -> dict[Any, Any]:
         """The updates that put a drawing on the stage and take any video off it."""
         return {
             self.canvas: gr.HTML(self.frame(drawing), visible=True),
+            self.progress: gr.HTML(self.frame(progress), visible=bool(progress)),
             self.video: gr.Video(None, visible=False),
             self.save_video: gr.DownloadButton(visible=False),
             self.save_settings: gr.DownloadButton(visible=False),
@@ -60,6 +63,7 @@ class Stage:
         """The updates that put the finished video on the stage."""
         return {
             self.canvas: gr.HTML("", visible=False),
+            self.progress: gr.HTML("", visible=False),
             self.video: gr.Video(str(result.video), visible=True),
             self.save_video: gr.DownloadButton(value=str(result.video), visible=True),
             self.save_settings: gr.DownloadButton(value=str(result.sidecar), visible=True),
@@ -72,9 +76,11 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
     Args:
         page: goes before the elements' names on pages that are not the first with a stage.
     """
-    ratio = f"{preset.width} / {preset.height}"
+    ratio = read_ratio(preset)
     with gr.Column(elem_classes="cid-theatre"):
         canvas = gr.HTML(frame_drawing(draw_empty(), ratio), elem_id=f"{page}stage", container=False)
+        # Beside the canvas, so that a step need not send the preview again.
+        progress = gr.HTML(visible=False, elem_id=f"{page}progress", container=False)
         video = gr.Video(
             visible=False,
             interactive=False,
@@ -92,7 +98,12 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
             save_settings = gr.DownloadButton(
                 "Settings and scores (JSON)", visible=False, size="md", elem_id=f"{page}save-settings"
             )
-    return Stage(ratio, canvas, video, save_video, save_settings)
+    return Stage(ratio, canvas, progress, video, save_video, save_settings)
+
+
+def read_ratio(size: Preset | Settings) -> str:
+    """Width to height, for the style sheet."""
+    return f"{size.width} / {size.height}"
 
 
 def frame_drawing(drawing: str, ratio: str) -> str:
@@ -107,25 +118,31 @@ def draw_empty(message: str = EMPTY_STAGE) -> str:
 
 def draw_waiting() -> str:
     """The stage between the click and the first preview."""
-    return (
-        '<div class="cid-stage" data-state="waiting"><span class="cid-pulse"></span></div>'
-        f"{_progress(0.0, 'Starting', '')}"
-    )
+    return '<div class="cid-stage" data-state="waiting"><span class="cid-pulse"></span></div>'
 
 
 def draw_preview(preview: Preview, fps: int) -> str:
-    """A preview playing in a loop, and how far the run is."""
-    step = preview.index + 1
-    left = f"about {max(1, round(preview.seconds_left))} s left" if step < preview.total else "finishing"
+    """A preview playing in a loop."""
     picture = encode_animation(preview.frames, fps)
     return (
         f'<div class="cid-stage" data-state="running"><img src="{picture}" decoding="sync" '
-        f'alt="Preview after step {step} of {preview.total}"></div>'
-        f"{_progress(step / preview.total, f'Step {step} of {preview.total}', left)}"
+        f'alt="Preview after step {preview.index + 1} of {preview.total}"></div>'
     )
 
 
-def _progress(share: float, said: str, left: str) -> str:
+def draw_progress(progress: Progress) -> str:
+    """How far a run is."""
+    step = progress.index + 1
+    left = f"about {max(1, round(progress.seconds_left))} s left" if step < progress.total else "finishing"
+    return _bar(step / progress.total, f"Step {step} of {progress.total}", left)
+
+
+def draw_start() -> str:
+    """The progress before the first step."""
+    return _bar(0.0, "Starting")
+
+
+def _bar(share: float, said: str, left: str = "") -> str:
     """A bar with its words. The share runs from 0 to 1."""
     return (
         f'<div class="cid-progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" '

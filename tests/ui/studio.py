@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face
-from concat_id.generation import Preview, Result
+from concat_id.generation import Preview, Progress, Result
 from concat_id.job import Job, Reference
 from concat_id.pictures import load_picture
 from concat_id.references import PreparedReference
@@ -49,10 +49,11 @@ class PacedRuns:
     step_s: float = 0.15
     started: list[Job] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
+    steps: int = 0
     most_at_once: int = 0
 
-    def generate(self, job: Job, output: Path) -> Iterator[Preview | Result]:
-        """Fade from grey to the reference in the job's number of steps."""
+    def generate(self, job: Job, output: Path) -> Iterator[Progress | Result]:
+        """Fade from grey to the reference in the job's number of steps, with a preview every other step."""
         self.started.append(job)
         self.most_at_once = max(self.most_at_once, len(self.started) - len(self.closed))
         number, began, total = len(self.started), time.monotonic(), job.settings.num_inference_steps
@@ -63,17 +64,13 @@ class PacedRuns:
         try:
             for index in range(total):
                 time.sleep(self.step_s)
+                self.steps += 1
                 share = (index + 1) / total
                 values = [None, *[share] * (job.settings.num_frames - 1)]
                 frames = self._frames(job, picture * share + 128 * (1 - share))
-                yield Preview(
-                    index,
-                    total,
-                    frames,
-                    score_job(job, values) if index else None,
-                    time.monotonic() - began,
-                    (total - index) * self.step_s,
-                )
+                progress = (index, total, time.monotonic() - began, (total - index) * self.step_s)
+                scores = score_job(job, values) if index else None
+                yield Progress(*progress) if index % 2 else Preview(*progress, frames, scores)
         finally:
             self.closed.append(number)
         scores = score_job(job, [self.likeness(job)] * job.settings.num_frames)

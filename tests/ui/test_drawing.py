@@ -30,7 +30,7 @@ def job_of(task: Task, *roles: Role) -> Job:
 
 def preview_of(scores: Scores | None) -> Preview:
     """A preview after the third of ten steps."""
-    return Preview(2, 10, np.zeros((5, 32, 48, 3), np.uint8), scores, seconds=1.2, seconds_left=3.4)
+    return Preview(2, 10, 1.2, 3.4, np.zeros((5, 32, 48, 3), np.uint8), scores)
 
 
 def values_in(panel: str) -> list[str]:

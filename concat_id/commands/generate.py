@@ -1,0 +1,129 @@
+"""`generate`: a job, from options or from a file, becomes a video."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from concat_id.commands.options import add_device, add_json, add_preset, add_references
+from concat_id.commands.printing import finish
+from concat_id.errors import InvalidJob
+from concat_id.presets import DEFAULT_PRESET, Task
+
+if TYPE_CHECKING:
+    from concat_id.generation import Progress
+    from concat_id.job import Job, Reference
+    from concat_id.scoring import Scores
+
+# Steps between two previews, each of which is decoded and scored.
+PREVIEW_EVERY = 5
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `generate`."""
+    add = parser.add_argument
+    add("--job", type=Path, help="JSON file with the whole job, such as a video's; instead of what follows")
+    add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
+    add_references(parser)
+    add("--prompt", help="what should happen, in a sentence")
+    add("--face-index", type=int, action="append", help="which face of each picture, 0 for the largest")
+    add(
+        "--whole-picture",
+        action="append",
+        nargs="?",
+        const="face",
+        choices=("face", "garment", "background"),
+        help="use the pictures of this role as they are (default: face)",
+    )
+    add("--seed", type=int, help="0 to 4294967295 (default: random)")
+    add("--steps", type=int, help="denoising steps (default: the preset's)")
+    add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
+    add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
+    add("--negative-prompt", help="what should not be seen (default: the preset's)")
+    add_preset(parser)
+    add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
+    add_device(parser)
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make a video."""
+    job = read_job(options).resolve()
+    from concat_id.generation import Preview, Result, generate
+
+    scores = None
+    for event in generate(job, options.output, preview_every=PREVIEW_EVERY, device=options.device):
+        if isinstance(event, Result):
+            break
+        if isinstance(event, Preview):
+            scores = event.scores
+        _show_progress(event, scores)
+    print(f"\r{'done':<60}", file=sys.stderr)
+    finish(
+        options,
+        scores=event.scores.to_dict() if event.scores else None,
+        seed=event.job.settings.seed,
+        seconds=round(event.seconds, 3),
+        output=str(event.video),
+        sidecar=str(event.sidecar),
+    )
+
+
+def read_job(options: argparse.Namespace) -> Job:
+    """The job that the options name or describe."""
+    from concat_id.job import Job, Settings
+
+    if options.job:
+        _refuse_beside_job(options)
+        return Job.load(options.job)
+    if options.prompt is None:
+        raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
+    settings = Settings(
+        seed=options.seed,
+        num_inference_steps=options.steps,
+        guidance_scale=options.guidance,
+        reference_guidance_scale=options.reference_guidance,
+        negative_prompt=options.negative_prompt,
+    )
+    return Job(
+        options.task or "single",
+        _read_references(options),
+        options.prompt,
+        settings,
+        options.preset or DEFAULT_PRESET,
+    )
+
+
+def _refuse_beside_job(options: argparse.Namespace) -> None:
+    """A job file says everything that determines a video."""
+    others = set(vars(options)) - {"run", "job", "output", "device", "json"}
+    given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
+    if given:
+        raise InvalidJob(f"--job and {', '.join(given)} were both given; change the job's file instead.")
+
+
+def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
+    """The references that the options describe, in the order of their roles."""
+    from concat_id.job import Reference
+
+    faces, whole = options.reference or [], options.whole_picture or []
+    indices = options.face_index or [None] * len(faces)
+    if len(indices) != len(faces):
+        raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
+    others = {"garment": options.garment, "background": options.background}
+    return (
+        *(
+            Reference("face", face, index, "face" in whole)
+            for face, index in zip(faces, indices, strict=True)
+        ),
+        *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
+    )
+
+
+def _show_progress(progress: Progress, scores: Scores | None) -> None:
+    """One line on standard error that is written over and over, with the latest preview's scores."""
+    likeness = f", likeness {scores.arcsim:.2f}" if scores else ""
+    line = f"step {progress.index + 1}/{progress.total}, {progress.seconds_left:.0f} s left{likeness}"
+    print(f"\r{line:<60}", end="", file=sys.stderr, flush=True)
