@@ -3,7 +3,7 @@
     python app.py                      # the embedded model on http://127.0.0.1:7860
     python app.py --preset wan-1.3b-adaln --host 0.0.0.0 --port 8080
 
-`GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT` are respected.
+`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET` and `CONCAT_ID_OUTPUTS` stand for the options.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from concat_id.errors import InputError
     from concat_id.generation import generate, prepare_reference
+    from concat_id.limits import read_limits
     from concat_id.ui import build_demo, launch_demo
 
-    # Before the model is loaded: on a shared GPU, `spaces` must come first.
-    demo = build_demo(
-        generate,
-        partial(prepare_reference, preset=options.preset),
-        preset=options.preset,
-        outputs=options.outputs,
-    )
     try:
+        limits = read_limits()
+        # Before the model is loaded: on a shared GPU, `spaces` must come first.
+        demo = build_demo(
+            generate,
+            partial(prepare_reference, preset=options.preset),
+            preset=options.preset,
+            outputs=options.outputs,
+            limits=limits,
+        )
         warm(options.preset)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    launch_demo(demo, options.outputs, server_name=options.host, server_port=options.port)
+    launch_demo(demo, options.outputs, limits, server_name=options.host, server_port=options.port)
     return 0
 
 
@@ -53,11 +56,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Concat-ID Studio: identity-preserving video in the browser."
     )
-    parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the model to serve")
+    preset = environment.get("CONCAT_ID_PRESET") or DEFAULT_PRESET
+    parser.add_argument("--preset", choices=PRESETS, default=preset, help="the model to serve")
     parser.add_argument("--host", default=environment.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(environment.get("GRADIO_SERVER_PORT", "7860")))
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where videos are written")
-    return parser.parse_args(arguments)
+    outputs = environment.get("CONCAT_ID_OUTPUTS") or "outputs"
+    parser.add_argument("--outputs", type=Path, default=outputs, help="where videos are written")
+    options = parser.parse_args(arguments)
+    if options.preset not in PRESETS:  # argparse does not check defaults
+        parser.error(f"CONCAT_ID_PRESET is '{options.preset}'; choose one of {', '.join(PRESETS)}")
+    return options
 
 
 def warm(preset: str) -> None:

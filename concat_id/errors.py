@@ -63,5 +63,21 @@ class WeightsUnavailable(InputError):
     """A preset's weights are neither on this machine nor to be fetched."""
 
 
+class InvalidLimit(InputError):
+    """A variable that sets a limit of the studio is not a number that can be one."""
+
+
+class QueueFull(InputError):
+    """As many runs wait as may wait, of all visitors or of this one."""
+
+
+class TooManyRuns(InputError):
+    """The visitor asked for as many runs within the hour as one visitor may."""
+
+
+class RunTooLong(InputError):
+    """The run took longer than a run may take."""
+
+
 class InvalidCredentials(InputError):
     """The key or certificates that videos are signed with are missing, damaged or of another kind."""

@@ -12,9 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
+from concat_id.limits import read_limits
 
-MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 50_000_000
 MIN_SIDE_PX = 32
 MAX_ASPECT = 20
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -33,7 +32,7 @@ def load_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
             multi-page file, the first frame is taken.
 
     Returns:
-        The picture, RGB, at least 32 px on each side and at most 50 megapixels.
+        The picture, RGB, at least 32 px on each side, within the limits on bytes and pixels.
     """
     if isinstance(source, Image.Image):
         name, image = "the picture", source
@@ -51,19 +50,19 @@ def load_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
 def _open(source: str | Path | bytes) -> tuple[str, Image.Image]:
     """Read a file's header without decoding its pixels. Returns its name for messages, and the picture."""
     name = "the picture" if isinstance(source, bytes) else f"'{Path(source).name}'"
-    data = source if isinstance(source, bytes) else _read_bytes(Path(source))
-    if len(data) > MAX_BYTES:
-        raise PictureTooLarge(
-            f"{name} has {len(data) / 2**20:.0f} MB, more than {MAX_BYTES // 2**20} MB; save it smaller."
-        )
+    limits = read_limits()
+    data = source if isinstance(source, bytes) else _read_bytes(Path(source), limits.picture_bytes + 1)
+    if len(data) > limits.picture_bytes:
+        raise PictureTooLarge(f"{name} has more than {limits.picture_bytes / 2**20:g} MB; save it smaller.")
     try:
         with warnings.catch_warnings():
             # Pillow warns about sizes that are refused below anyway.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return name, Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
+        most = min(limits.picture_pixels, 2 * Image.MAX_IMAGE_PIXELS)  # Pillow's own
         raise PictureTooLarge(
-            f"{name} has far more than {MAX_PIXELS // 10**6} megapixels; scale it down first."
+            f"{name} has far more than {most / 1e6:g} megapixels; scale it down first."
         ) from error
     except _DECODE_ERRORS as error:
         raise UnreadablePicture(
@@ -71,13 +70,13 @@ def _open(source: str | Path | bytes) -> tuple[str, Image.Image]:
         ) from error
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Read a regular file, one byte further than allowed at most."""
+def _read_bytes(path: Path, size: int) -> bytes:
+    """Read a regular file, so many bytes of it at most."""
     if not path.is_file():
         raise UnreadablePicture(f"there is no picture file at '{path}'; check the path.")
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(size)
     except OSError as error:
         raise UnreadablePicture(f"'{path}' cannot be opened ({error.strerror}).") from error
 
@@ -85,10 +84,11 @@ def _read_bytes(path: Path) -> bytes:
 def _check_size(size: tuple[int, int], name: str) -> None:
     """Refuse sizes that are unsafe to decode or that cannot hold a face."""
     width, height = size
-    if width * height > MAX_PIXELS:
+    most = read_limits().picture_pixels
+    if width * height > most:
         raise PictureTooLarge(
             f"{name} is {width} x {height}, {width * height / 1e6:.1f} megapixels, more than "
-            f"{MAX_PIXELS // 10**6}; scale it down first."
+            f"{most / 1e6:g}; scale it down first."
         )
     if min(size) < MIN_SIDE_PX or max(size) > MAX_ASPECT * min(size):
         raise PictureTooSmall(

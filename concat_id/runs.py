@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -29,6 +31,8 @@ from concat_id.video import read_video, write_gif
 TOKEN = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{24}")
 PACKED = (".mp4", ".gif", ".json", ".png")
+# A folder without a video for so long is not being written: whoever did was interrupted.
+UNFINISHED_S = 3600
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,32 @@ class Library:
         if not name.startswith(f"{_owner(visitor)}-"):
             raise RunNotFound("only who made a run can delete it.")
         shutil.rmtree(run.video.parent)
+
+    def tidy(self, max_age_s: float | None, max_bytes: int | None) -> None:
+        """Delete what is too old, then the oldest until the rest is small enough; None: no limit.
+
+        A run that is being written stays, and so does everything that is no run.
+        """
+        now = time.time()
+        weighed = map(_weigh, self.outputs.glob("*-*"))
+        room = math.inf if max_bytes is None else max_bytes
+        for made, size, folder in sorted(filter(None, weighed), reverse=True):
+            room -= size
+            if room < 0 or (max_age_s is not None and now - made > max_age_s):
+                shutil.rmtree(folder, ignore_errors=True)  # its visitor may be deleting it, too
+
+
+def _weigh(folder: Path) -> tuple[float, int, Path] | None:
+    """When a run was made, its bytes, its folder; None for what is no run, or is being written or deleted."""
+    if not NAME.fullmatch(folder.name) or folder.is_symlink():
+        return None
+    try:
+        size = sum(file.lstat().st_size for file in folder.rglob("*"))
+        videos = [file.stat().st_mtime for file in folder.glob("*.mp4")]
+        made = max(videos, default=folder.stat().st_mtime)
+    except FileNotFoundError:
+        return None
+    return (made, size, folder) if videos or time.time() - made > UNFINISHED_S else None
 
 
 def _owner(visitor: str | None) -> str | None:

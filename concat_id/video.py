@@ -21,10 +21,9 @@ import numpy as np
 from PIL import Image
 
 from concat_id.errors import UnreadableVideo, VideoTooLarge
+from concat_id.limits import read_limits
 
-MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 60.0
-MAX_PIXELS = 1920 * 1088
 # Decoded frames are held in memory: 81 frames of 1080p are 0.5 GB.
 MAX_DECODED_BYTES = 1 * 2**30
 MAX_GIF_SIDE_PX = 480
@@ -126,8 +125,11 @@ def read_video(path: str | Path) -> Video:
         about = _next(stream, path)
         width, height = about["size"]
         fps = float(about["fps"])
-        if width * height > MAX_PIXELS or not 0 < width * height:
-            raise VideoTooLarge(f"'{path.name}' is {width} x {height}; scale it down to 1920 x 1088 or less.")
+        most = read_limits().video_pixels
+        if not 0 < width * height <= most:
+            raise VideoTooLarge(
+                f"'{path.name}' is {width} x {height}, more than {most} px; scale it down first."
+            )
         # A container may claim any duration: what is decoded is what counts.
         limit = min(MAX_DECODED_BYTES // (width * height * 3), int(MAX_SECONDS * fps))
         frames = []
@@ -144,8 +146,9 @@ def _check_file(path: Path) -> None:
     """Refuse what is not a regular file of a bearable size."""
     if not path.is_file():
         raise UnreadableVideo(f"there is no video file at '{path}'; check the path.")
-    if path.stat().st_size > MAX_BYTES:
-        raise VideoTooLarge(f"'{path.name}' has more than {MAX_BYTES // 2**20} MB; cut it shorter.")
+    most = read_limits().video_bytes
+    if path.stat().st_size > most:
+        raise VideoTooLarge(f"'{path.name}' has more than {most / 2**20:g} MB; cut it shorter.")
 
 
 def _decode(path: Path) -> Iterator[Any]:

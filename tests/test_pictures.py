@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
-from concat_id.pictures import BACKDROP, MAX_BYTES, load_picture
+from concat_id.limits import DEFAULTS
+from concat_id.pictures import BACKDROP, load_picture
 
 SIZE = (64, 48)
 
@@ -137,7 +138,7 @@ def test_a_decompression_bomb_is_refused() -> None:
 def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "big.png"
     with path.open("wb") as file:
-        file.truncate(MAX_BYTES + 1)
+        file.truncate(DEFAULTS.picture_bytes + 1)
     with pytest.raises(PictureTooLarge, match="more than 64 MB"):
         load_picture(path)
 
@@ -168,3 +169,13 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.png", tmp_path, Path("/dev/zero"), "a\0b"):
         with pytest.raises(UnreadablePicture):
             load_picture(path)
+
+
+def test_a_host_sets_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(Image.fromarray(ramp()), "PNG")
+    monkeypatch.setenv("CONCAT_ID_PICTURE_PIXELS", "3000")
+    with pytest.raises(PictureTooLarge, match="64 x 48, 0.0 megapixels, more than 0.003"):
+        load_picture(data)
+    monkeypatch.setenv("CONCAT_ID_PICTURE_BYTES", "100")
+    with pytest.raises(PictureTooLarge, match="MB; save it smaller"):
+        load_picture(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import time
 import zipfile
 from dataclasses import replace
@@ -227,3 +228,56 @@ def test_the_sidecar_is_left_as_it_was(library: Library, picture: Path) -> None:
     before = run.sidecar.read_bytes()
     run.make_zip()
     assert run.sidecar.read_bytes() == before and json.loads(before)["job"] == run.report["job"]
+
+
+def set_age(run: Run, seconds: float) -> None:
+    """Make a run older."""
+    made = time.time() - seconds
+    os.utime(run.video, (made, made))
+
+
+def test_what_is_too_old_goes_with_all_its_files(library: Library, picture: Path) -> None:
+    old, new = make_run(library, ANN, picture), make_run(library, BOB, picture)
+    old.make_zip()
+    set_age(old, 7300)
+    library.tidy(7200, None)
+    assert [folder.name for folder in library.outputs.iterdir()] == [new.name]
+    library.tidy(None, None)
+    assert new.video.exists()
+
+
+def test_the_oldest_go_first_when_there_is_no_room(library: Library, picture: Path) -> None:
+    runs = [make_run(library, ANN, picture) for _ in range(4)]
+    for age, run in enumerate(runs):
+        set_age(run, 10 * age)
+    size = sum(file.stat().st_size for file in runs[0].video.parent.iterdir())
+    library.tidy(None, 2 * size + size // 2)
+    assert [run.video.exists() for run in runs] == [True, True, False, False]
+
+
+def test_a_run_that_is_being_written_stays(library: Library, picture: Path) -> None:
+    written = library.outputs / f"{'a' * 16}-{secrets.token_hex(12)}"
+    left = library.outputs / f"{'a' * 16}-{secrets.token_hex(12)}"
+    for folder in (written, left):
+        (folder / ".unfinished").mkdir(parents=True)
+        (folder / ".unfinished" / "video.mp4").write_bytes(bytes(5000))
+    os.utime(left, (1000, 1000))
+    library.tidy(1, 1)
+    assert written.exists() and not left.exists()
+
+
+def test_only_runs_are_tidied_away(library: Library, picture: Path, tmp_path: Path) -> None:
+    run = make_run(library, ANN, picture)
+    kept = [library.outputs / name / "own.mp4" for name in ("votes", "evaluation-2024", "a-b")]
+    for path in kept:
+        path.parent.mkdir()
+        path.write_bytes(b"own")
+        os.utime(path, (1000, 1000))
+    outside = tmp_path / "elsewhere"
+    shutil.copytree(run.video.parent, outside)
+    link = library.outputs / f"{'b' * 16}-{secrets.token_hex(12)}"
+    link.symlink_to(outside)
+    set_age(run, 100)
+    library.tidy(10, 1)
+    assert not run.video.exists() and all(path.exists() for path in kept)
+    assert (outside / run.video.name).exists() and link.is_symlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InputError
+from concat_id.errors import InputError, RunTooLong
+from concat_id.generation import Progress
+from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import PRESETS
 from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
-    from concat_id.generation import Progress, Result
+    from concat_id.generation import Result
     from concat_id.job import Job
 
 Generate = Callable[["Job", Path], Iterator["Progress | Result"]]
@@ -49,6 +51,7 @@ class Runner:
     generate: Generate
     preset: str
     library: Library
+    limits: Limits = DEFAULTS
     # Gradio lets the next run begin as soon as one is cancelled, while its last step is still being computed.
     _turn: Lock = field(default_factory=Lock, init=False, repr=False)
 
@@ -64,7 +67,25 @@ class Runner:
             visitor: the token of who will find it among the runs; None, as for programs: nobody.
         """
         with as_sentences(), self._turn:
-            yield from self.generate(job, self.library.new_folder(visitor))
+            self._tidy()
+            with closing(self.generate(job, self.library.new_folder(visitor))) as events:
+                for event in events:
+                    if isinstance(event, Progress):
+                        self._check_time(event.seconds)
+                    yield event
+
+    def _tidy(self) -> None:
+        """Make room for the next run."""
+        hours = self.limits.expire_hours
+        self.library.tidy(hours and 3600 * hours, self.limits.output_bytes)
+
+    def _check_time(self, seconds: float) -> None:
+        """Refuse to go on for longer than a run may take; a video that is finished is kept all the same."""
+        most = self.limits.run_seconds
+        if most and seconds > most:
+            raise RunTooLong(
+                f"the run was stopped after {seconds:.0f} s; {most} s are allowed here. Take fewer steps."
+            )
 
 
 def gpu_seconds(job: Job, output: Path) -> int:

@@ -12,8 +12,10 @@ from typing import Any
 import gradio as gr
 
 from concat_id.job import Role
+from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import PRESETS, Preset, Task
 from concat_id.runs import Library
+from concat_id.ui.admission import open_queue
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
 from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
@@ -29,9 +31,9 @@ from concat_id.votes import Ballots
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "background": "places"}
-MAX_WAITING = 32
-VOTES = "votes"
-CACHE_SWEEP_S, CACHE_AGE_S = 3600, 24 * 3600
+# Below the outputs: what visitors may have of these if they know its name, and what they may not.
+RUNS, VOTES = "runs", "votes"
+CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,13 @@ TABS = (
 
 
 def build_demo(
-    generate: Generate, prepare: Prepare, *, preset: str, outputs: Path, examples: Path = EXAMPLES
+    generate: Generate,
+    prepare: Prepare,
+    *,
+    preset: str,
+    outputs: Path,
+    examples: Path = EXAMPLES,
+    limits: Limits = DEFAULTS,
 ) -> gr.Blocks:
     """Build the page around the functions it is given.
 
@@ -69,19 +77,22 @@ def build_demo(
         generate: runs a job into a folder, yielding previews and last the result.
         prepare: makes a reference out of a picture's path, as the preset needs it.
         preset: name of the model; tabs for what it cannot do are left out.
-        outputs: every run gets a folder of its own under this one.
+        outputs: folder of the runs and the votes.
         examples: folder of PNG pictures offered as example people; garments and places in folders in it.
+        limits: of what visitors may ask for.
     """
     model = PRESETS[preset]
     kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)]
+    # Gradio serves copies of the runs' files and keeps what was uploaded: that goes at the same age.
+    cache_age_s = 3600 * min(CACHE_AGE_HOURS, limits.expire_hours or CACHE_AGE_HOURS)
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, cache_age_s)
     ) as demo:
         gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
         scores = build_sidebar([task for kind in kinds for task in kind.tasks])
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         desk = Desk(
-            runner=Runner(_on_shared_gpu(generate), preset, Library(outputs)),
+            runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             prepare=prepare,
             examples=find_examples(examples),
@@ -101,7 +112,7 @@ def build_demo(
         greet_visitor(desk)
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
-    return demo.queue(max_size=MAX_WAITING)
+    return open_queue(demo, limits)
 
 
 def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
@@ -109,17 +120,19 @@ def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
     return {role: tuple(sorted((folder / name).glob("*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
 
 
-def launch_demo(demo: gr.Blocks, outputs: Path, **options: Any) -> Any:
+def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **options: Any) -> Any:
     """Serve the page with its look.
 
     Args:
         outputs: as for `build_demo`.
+        limits: likewise.
         options: of `gr.Blocks.launch`.
     """
     return demo.launch(
-        # Run folders have names that cannot be guessed and nothing lists them; that of the votes is known.
-        allowed_paths=[str(outputs.resolve())],
-        blocked_paths=[str(outputs.resolve() / VOTES)],
+        # Folders of runs have names that cannot be guessed, and nothing lists them. All else below the
+        # outputs has names that can: votes, evaluations, what the command line made.
+        allowed_paths=[str(outputs.resolve() / RUNS)],
+        max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
         css_paths=STYLE_SHEET,
         footer_links=["api"],

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from served import open_browser
 from studio import PacedRuns, Studio, prepare
 
+from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import PRESETS, Task
 from concat_id.ui import build_demo, launch_demo
 
@@ -60,15 +61,20 @@ def full_studio(tmp_path: Path, people: dict[str, Path], all_tasks: str) -> Iter
 
 
 @contextmanager
-def serve_studio(tmp_path: Path, people: dict[str, Path], preset: str) -> Iterator[Studio]:
+def serve_studio(
+    tmp_path: Path, people: dict[str, Path], preset: str, limits: Limits = DEFAULTS
+) -> Iterator[Studio]:
     """Serve the page of a preset."""
     examples = tmp_path / "examples"
     examples.mkdir()
     shutil.copy(people["one"], examples / "person.png")
     runs = PacedRuns()
-    demo = build_demo(runs.generate, prepare, preset=preset, outputs=tmp_path / "outputs", examples=examples)
-    _, url, _ = launch_demo(demo, tmp_path / "outputs", prevent_thread_lock=True, quiet=True)
-    yield Studio(url, runs, tmp_path / "outputs")
+    outputs = tmp_path / "outputs"
+    demo = build_demo(
+        runs.generate, prepare, preset=preset, outputs=outputs, examples=examples, limits=limits
+    )
+    _, url, _ = launch_demo(demo, outputs, limits, prevent_thread_lock=True, quiet=True)
+    yield Studio(url, runs, outputs)
     demo.close(verbose=False)
 
 

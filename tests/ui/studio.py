@@ -19,6 +19,7 @@ from concat_id.references import PreparedReference
 from concat_id.results import describe_run, write_result
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
+from concat_id.ui.layout import RUNS
 
 
 def score_frames(values: list[float | None]) -> Scores:
@@ -131,6 +132,11 @@ class Studio:
     url: str
     runs: PacedRuns
     outputs: Path
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the runs are."""
+        return self.outputs / RUNS
 
 
 def show(page: Page, tab: str) -> None:

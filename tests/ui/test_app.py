@@ -47,6 +47,20 @@ def test_host_and_port_follow_gradios_variables(monkeypatch: pytest.MonkeyPatch)
     assert app.parse_arguments(["--port", "9000"]).port == 9000
 
 
+def test_a_service_names_model_and_folder_by_variables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONCAT_ID_PRESET", "wan-1.3b-adaln")
+    monkeypatch.setenv("CONCAT_ID_OUTPUTS", "/data/outputs")
+    options = app.parse_arguments([])
+    assert (options.preset, options.outputs) == ("wan-1.3b-adaln", Path("/data/outputs"))
+    assert app.parse_arguments(["--preset", "embedded"]).preset == "embedded"
+    monkeypatch.setenv("CONCAT_ID_PRESET", "wan")
+    with pytest.raises(SystemExit):
+        app.parse_arguments([])
+    assert "CONCAT_ID_PRESET is 'wan'; choose one of embedded, " in capsys.readouterr().err
+
+
 def test_missing_weights_end_the_program_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,7 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     expect(panel.locator("[data-metric=clipdist] .cid-value")).to_have_text("0.250")
     expect(panel).to_contain_text("not comparable")
     expect(panel).to_contain_text(str(studio.runs.started[0].settings.seed))
-    assert [path.suffix for path in sorted(studio.outputs.glob("*/*"))] == [".png", ".json", ".mp4"]
+    assert [path.suffix for path in sorted(studio.runs_folder.glob("*/*"))] == [".png", ".json", ".mp4"]
 
 
 def test_downloads_are_offered_with_the_result(studio: Studio, open_page: OpenPage) -> None:
@@ -150,7 +150,7 @@ def test_visitors_wait_their_turn_and_do_not_meet(studio: Studio, open_page: Ope
     wait_for_video(second)
     for page, job in zip((first, second), studio.runs.started, strict=True):
         expect(page.locator("#scores [data-state=final]")).to_contain_text(str(job.settings.seed))
-    assert len(list(studio.outputs.iterdir())) == 2
+    assert len(list(studio.runs_folder.iterdir())) == 2
     assert studio.runs.most_at_once == 1
 
 

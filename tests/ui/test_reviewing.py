@@ -122,10 +122,10 @@ def test_a_run_is_kept_restored_packed_and_deleted(
     page.click("#delete")
     page.click("#keep")
     page.click("#delete")
-    assert len(list(studio.outputs.iterdir())) == 1
+    assert len(list(studio.runs_folder.iterdir())) == 1
     page.click("#really-delete")
     expect(page.locator("#no-runs")).to_be_visible(timeout=PATIENCE_MS)
-    assert list(studio.outputs.iterdir()) == []
+    assert list(studio.runs_folder.iterdir()) == []
 
 
 def drop(page: Page, path: Path) -> None:
