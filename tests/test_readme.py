@@ -78,5 +78,5 @@ def test_links_and_pictures_are_there() -> None:
 def test_presets_of_the_table_exist() -> None:
     from concat_id.presets import PRESETS
 
-    rows = re.findall(r"^\| `([\w.-]+)`", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z][\w.-]*)`", README, re.MULTILINE)
     assert set(rows) == set(PRESETS)
