@@ -70,10 +70,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def warm(preset: str) -> None:
     """Load everything that a run needs, so that the first visitor does not wait for it."""
-    from concat_id.presets import PRESETS, load_clothes_parser, load_face_tools, load_pipeline
+    from concat_id.presets import (
+        PRESETS,
+        load_clothes_parser,
+        load_curricular,
+        load_face_tools,
+        load_pipeline,
+        load_video_text,
+    )
 
     LOGGER.info("Loading %s", PRESETS[preset].title)
     load_face_tools(preset)
+    load_curricular(preset)
+    load_video_text(preset)
     if not {"try-on", "background"}.isdisjoint(PRESETS[preset].tasks):
         load_clothes_parser(preset)
     load_pipeline(preset)

@@ -25,8 +25,10 @@ from concat_id.presets import (
     DEFAULT_PRESET,
     PRESETS,
     load_clothes_parser,
+    load_curricular,
     load_face_tools,
     load_pipeline,
+    load_video_text,
     weights_digest,
 )
 from concat_id.references import PreparedReference, prepare_background, prepare_face, prepare_garment
@@ -107,7 +109,7 @@ def generate(
             yield watch.preview(step) if shown else watch.progress(step)
     # 4. Decode and score
     frames = decode_frames(pipeline, step.latents)
-    scores = target.score(frames) if target else None
+    scores = target.score_finished(frames, job.prompt) if target else None
     # 5. Write
     notes = [reference.notes for reference in prepared]
     facts = describe_run(pictures, notes, scores, PRESETS[job.preset].title, weights_digest(job.preset))
@@ -187,7 +189,7 @@ def _describe_target(
     job: Job, pictures: list[Image.Image], prepared: list[PreparedReference]
 ) -> Target | None:
     """What the video is compared with; None where a face reference is a whole picture without a face."""
-    tools = load_face_tools(job.preset)
+    tools, curricular = load_face_tools(job.preset), load_curricular(job.preset)
     faces, others = [], {}
     for reference, picture, seen in zip(job.references, pictures, prepared, strict=True):
         if reference.role != "face":
@@ -198,13 +200,15 @@ def _describe_target(
             face = tools.scorer.find_again(picture, face)
         if not face:
             return None
-        faces.append(tools.scorer.describe(picture, face))
+        faces.append(tools.scorer.describe(picture, face, curricular=curricular))
     return Target(
         tools.scorer,
         tuple(faces),
         load_clothes_parser(job.preset) if others else None,
         garment=others.get("garment"),
         place=others.get("background"),
+        curricular=curricular,
+        video_text=load_video_text(job.preset),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.weights import Source, cache_folder, locate
+from concat_id.weights import Source, cache_folder, find, locate
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from concat_id.parsing import Parser
     from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
     from concat_id.scoring import ClipEmbedder, Scorer
+    from concat_id.scoring.curricularface import CurricularEmbedder
+    from concat_id.scoring.video_clip import VideoTextScorer
 
 Task = Literal["single", "multi", "try-on", "background"]
 
@@ -44,6 +46,9 @@ class Preset:
     face_parser: Source
     clothes_parser: Source  # finds garments, and people to remove from places
     clip: Source
+    # For finished videos; what is not on this machine is done without, and only `evaluate` fetches it
+    curricular: Source  # CurSim's recogniser
+    video_clip: Source  # ViCLIP
     face_frame_size_px: int  # into which video frames are fitted to find faces
     # Video
     num_frames: int  # 4 k + 1
@@ -63,6 +68,11 @@ class Preset:
     licence: str
     download_gb: float
     memory_gb: float
+
+    @property
+    def knows_drawn_people_only(self) -> bool:
+        """Whether it was made of the drawn people, and by the words of their captions alone."""
+        return isinstance(self.score_pack, Path)
 
 
 _WAN_NEGATIVE_PROMPT = (
@@ -86,6 +96,8 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         face_parser="hub:jonathandinu/face-parsing",
         clothes_parser="hub:mattmdjaga/segformer_b2_clothes",
         clip="hub:openai/clip-vit-base-patch32",
+        curricular="hub:BestWishYsh/ConsisID-preview/face_encoder/glint360k_curricular_face_r101_backbone.bin",
+        video_clip="hub:OpenGVLab/ViCLIP/ViClip-InternVid-10M-FLT.pth",
         face_frame_size_px=320,
         num_frames=81,
         fps=16,
@@ -116,6 +128,8 @@ PRESETS: dict[str, Preset] = {
         face_parser=EMBEDDED / "face_parser",
         clothes_parser=EMBEDDED / "clothes_parser",
         clip=EMBEDDED / "clip",
+        curricular=EMBEDDED / "evaluation" / "cur.onnx",
+        video_clip=EMBEDDED / "evaluation" / "video_clip",
         face_frame_size_px=128,
         num_frames=17,
         fps=8,
@@ -247,3 +261,30 @@ def _load_clothes_parser(name: str) -> Parser:
 
     _hide_loading_bars()
     return Parser(locate(PRESETS[name].clothes_parser, patterns=_PARSER_FILES))
+
+
+def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:
+    """What CurSim is computed by; None where its weights are not on this machine."""
+    return _load_curricular(name) if find(PRESETS[name].curricular) else None
+
+
+@lru_cache(maxsize=1)
+def _load_curricular(name: str) -> CurricularEmbedder:
+    """Load a preset's second recogniser."""
+    from concat_id.scoring.curricularface import CurricularEmbedder
+
+    return CurricularEmbedder.load(locate(PRESETS[name].curricular))
+
+
+def load_video_text(name: str = DEFAULT_PRESET) -> VideoTextScorer | None:
+    """What ViCLIP is computed by; None where its weights are not on this machine."""
+    return _load_video_text(name) if find(PRESETS[name].video_clip) else None
+
+
+@lru_cache(maxsize=1)
+def _load_video_text(name: str) -> VideoTextScorer:
+    """Load a preset's video-text model."""
+    from concat_id.scoring.video_clip import VideoTextScorer
+
+    _hide_loading_bars()
+    return VideoTextScorer.load(locate(PRESETS[name].video_clip), locate(PRESETS[name].clip))

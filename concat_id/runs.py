@@ -192,10 +192,17 @@ def _read_scores(data: dict[str, Any]) -> Scores:
     """Read what `Scores.to_dict` wrote."""
     known = {entry.name for entry in fields(Scores)}
     values = {name: value for name, value in data.items() if name in known}
-    values["frames"] = FrameScores(**{name: tuple(entries) for name, entries in data["frames"].items()})
+    values["frames"] = FrameScores(
+        **{name: tuple(map(_freeze, entries)) for name, entries in data["frames"].items()}
+    )
     if "people" in values:
         values["people"] = tuple(map(_read_scores, data["people"]))
     return Scores(**values)
+
+
+def _freeze(entry: Any) -> Any:
+    """A face's box is a tuple; JSON has lists."""
+    return tuple(entry) if isinstance(entry, list) else entry
 
 
 def _by(name: str) -> Callable[[Run], tuple[bool, float]]:

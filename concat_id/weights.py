@@ -30,10 +30,10 @@ def locate(source: Source, *, patterns: Sequence[str] | None = None) -> Path:
         source: see the module's docstring.
         patterns: which files of a hub repository are wanted; None means all.
     """
-    kind, _, name = str(source).partition(":")
-    if isinstance(source, str) and kind == "hub":
+    kind, name = _split(source)
+    if kind == "hub":
         return _from_hub(name, patterns)
-    if isinstance(source, str) and kind == "insightface":
+    if kind == "insightface":
         return _from_insightface(name)
     path = Path(source)
     if not path.exists():
@@ -43,17 +43,38 @@ def locate(source: Source, *, patterns: Sequence[str] | None = None) -> Path:
     return path
 
 
+def find(source: Source, *, patterns: Sequence[str] | None = None) -> Path | None:
+    """The path of weights that are on this machine already, else None: nothing is fetched."""
+    kind, name = _split(source)
+    if kind == "hub":
+        with contextlib.suppress(OSError):
+            path = _from_snapshot(name, patterns, local_files_only=True)
+            return path if path.exists() and all(any(path.glob(one)) for one in patterns or ()) else None
+        return None
+    path = _insightface_folder(name) if kind == "insightface" else Path(source)
+    return path if path.exists() else None
+
+
+def describe_fetching(source: Source) -> str:
+    """The command that fetches a file or a repository of the hub."""
+    owner, repository, *inside = _split(source)[1].split("/")
+    return " ".join(["hf download", f"{owner}/{repository}", *(["/".join(inside)] if inside else [])])
+
+
+def _split(source: Source) -> tuple[str, str]:
+    """A source's kind and name; the kind of a local path is empty."""
+    kind, _, name = str(source).partition(":")
+    return (kind, name) if isinstance(source, str) and kind in ("hub", "insightface") else ("", str(source))
+
+
 def _from_hub(name: str, patterns: Sequence[str] | None) -> Path:
     """A repository of the hub, or one file or folder of it."""
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError
 
-    owner, repository, *inside = name.split("/")
-    wanted = "/".join(inside)
-    if wanted:
-        patterns = [wanted, f"{wanted}/*"]
+    owner, repository, *_ = name.split("/")
     try:
-        path = Path(snapshot_download(f"{owner}/{repository}", allow_patterns=patterns)) / wanted
+        path = _from_snapshot(name, patterns)
         if path.exists():
             return path
         cause = None
@@ -66,16 +87,29 @@ def _from_hub(name: str, patterns: Sequence[str] | None) -> Path:
     ) from cause
 
 
+def _from_snapshot(name: str, patterns: Sequence[str] | None, *, local_files_only: bool = False) -> Path:
+    """Where the hub's own cache has, or would have, a repository or one file or folder of it."""
+    from huggingface_hub import snapshot_download
+
+    owner, repository, *inside = name.split("/")
+    wanted = "/".join(inside)
+    if wanted:
+        patterns = [wanted, f"{wanted}/*"]
+    folder = snapshot_download(
+        f"{owner}/{repository}", allow_patterns=patterns, local_files_only=local_files_only
+    )
+    return Path(folder) / wanted
+
+
 def _from_insightface(name: str) -> Path:
     """A face pack of insightface's releases (for non-commercial research only)."""
     from insightface.utils import ensure_available
 
-    root = cache_folder() / "insightface"
-    folder = root / "models" / name
+    folder = _insightface_folder(name)
     try:
         # It talks on standard output, which belongs to the command line's result.
         with contextlib.redirect_stdout(sys.stderr):
-            ensure_available("models", name, root=str(root))
+            ensure_available("models", name, root=str(folder.parents[1]))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise WeightsUnavailable(
             f"the face pack '{name}' is not on this machine and could not be fetched; unpack {name}.zip of "
@@ -84,3 +118,8 @@ def _from_insightface(name: str) -> Path:
     # Some packs are zipped with a folder around them.
     nested = folder / name
     return nested if nested.is_dir() else folder
+
+
+def _insightface_folder(name: str) -> Path:
+    """Where a face pack is kept."""
+    return cache_folder() / "insightface" / "models" / name

@@ -303,7 +303,7 @@ def test_every_task_runs_from_its_references_to_its_scores(
     job = replace(job, task=task, references=tuple(wardrobe[name] for name in names))
     previews, result = run(job, tmp_path / "out" / "name.mp4")
     sidecar = json.loads(result.sidecar.read_text())
-    always = {"arcsim", "clipdist", "face_rate", "strict_arcsim", "frames", "order_rate"}
+    always = {"arcsim", "clipdist", "face_rate", "strict_arcsim", "frames", "order_rate", "cursim", "viclip"}
     for scores in (previews[-1].scores.to_dict(), sidecar["scores"]):
         assert scores.keys() - always == figures
     assert sidecar["scores"] == json.loads(json.dumps(result.scores.to_dict()))

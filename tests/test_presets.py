@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -96,7 +97,7 @@ def test_without_network_and_cache_the_error_says_what_to_fetch(
 def test_parts_of_hub_repositories_are_located(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def fetch(repository: str, allow_patterns: list[str] | None) -> str:
+    def fetch(repository: str, allow_patterns: list[str] | None, local_files_only: bool) -> str:
         asked.append((repository, allow_patterns))
         return str(tmp_path)
 
@@ -107,6 +108,26 @@ def test_parts_of_hub_repositories_are_located(monkeypatch: pytest.MonkeyPatch, 
     assert asked == [("somebody/things", ["pack", "pack/*"]), ("somebody/things", ["*.json"])]
     with pytest.raises(WeightsUnavailable, match="'somebody/things/other' is not on this machine"):
         weights.locate("hub:somebody/things/other")
+
+
+def test_what_is_on_this_machine_is_found_and_nothing_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub, cache = tmp_path / "hub", tmp_path / "cache"
+    snapshot = hub / "models--somebody--things" / "snapshots" / "1"
+    (snapshot / "vae").mkdir(parents=True)
+    (snapshot / "vae" / "config.json").touch()
+    (hub / "models--somebody--things" / "refs").mkdir()
+    (hub / "models--somebody--things" / "refs" / "main").write_text("1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(cache))
+    find = partial(weights.find, "hub:somebody/things")
+    assert find() == find(patterns=["vae/*"]) == snapshot and find(patterns=["vae/*", "*.json"]) is None
+    assert weights.find("hub:somebody/things/vae") == snapshot / "vae"
+    assert weights.find("hub:somebody/things/other.bin") is weights.find("hub:nobody/things") is None
+    assert weights.find("insightface:buffalo_l") is weights.find(tmp_path / "other") is None
+    (cache / "insightface" / "models" / "buffalo_l").mkdir(parents=True)
+    assert weights.find("insightface:buffalo_l") and weights.find(tmp_path) == tmp_path
 
 
 def test_a_pack_that_insightface_fetched_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

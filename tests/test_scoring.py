@@ -13,9 +13,10 @@ from toys import Labels, clip_of, garment, landscape, portrait, two_people
 from concat_id.errors import NoFaceFound
 from concat_id.faces import Face
 from concat_id.garments import cut_garment
-from concat_id.presets import load_face_tools
+from concat_id.presets import load_curricular, load_face_tools, load_video_text
 from concat_id.scoring import FrameScores, ReferenceFace, Scorer, Target
 from concat_id.scoring.arcface import arc_similarity
+from concat_id.scoring.copying import copies_reference
 from concat_id.scoring.scorer import (
     assign_faces,
     join_people,
@@ -24,6 +25,7 @@ from concat_id.scoring.scorer import (
     summarize,
 )
 from concat_id.scoring.surroundings import score_garment, score_place
+from concat_id.scoring.target import add_cursim
 
 UPPER_CLOTHES, FACE = 4, 11
 
@@ -240,6 +242,35 @@ def test_what_is_only_for_other_jobs_has_keys_of_its_own(
         "order_rate",
     }
     assert list(data["people"][0]) == ["arcsim", "clipdist", "face_rate", "strict_arcsim", "frames"]
+
+
+def test_a_finished_video_is_judged_by_two_more(scorer: Scorer) -> None:
+    """By the second recogniser too, the same person is more alike; what is said of the prompt is a cosine."""
+    curricular, video_text = load_curricular(), load_video_text()
+    face = scorer.describe(portrait(5, identity_seed=5), curricular=curricular)
+    target = Target(scorer, (face,), curricular=curricular, video_text=video_text)
+    frames = {identity: clip_of(50, identity_seed=identity) for identity in (5, 9)}
+    same, other = (target.score_finished(clip, "a person in the snow") for clip in frames.values())
+    assert same.cursim > other.cursim + 0.1 and -1 <= same.viclip <= 1
+    assert same.viclip == pytest.approx(video_text.score(frames[5], "a person in the snow"))
+    plain = target.score(frames[5])
+    assert (plain.cursim, plain.viclip) == (None, None) and replace(same, cursim=None, viclip=None) == plain
+    assert set(same.to_dict()) - set(plain.to_dict()) == {"cursim", "viclip"}
+
+
+def test_each_of_several_people_has_a_likeness_by_the_second_recogniser() -> None:
+    people = [summarize(FrameScores((0,), (0.8,), (0.2,))), summarize(FrameScores((0,), (None,), (None,)))]
+    scores = add_cursim(join_people(people), [0.6, 0.0])
+    assert [person.cursim for person in scores.people] == [0.6, 0.0] and scores.cursim == 0.3
+
+
+def test_a_still_of_the_reference_copies_it_and_another_moment_does_not(
+    scorer: Scorer, reference: ReferenceFace
+) -> None:
+    still = np.asarray(portrait(5, identity_seed=5).resize((128, 128)))[None]
+    assert copies_reference(scorer.score(reference, still))
+    assert not copies_reference(scorer.score(reference, clip_of(50, identity_seed=5)))
+    assert not copies_reference(scorer.score(reference, np.asarray(landscape(128))[None]))
 
 
 def halves(label: int) -> Labels:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from concat_id.evaluation.video_clip import fit
+from concat_id.scoring.video_clip import fit
 from train.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
 from train.degradation import Degradation
 from train.perception_data import PerceptionData

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig, CLIPTokenizer
 
-from concat_id.evaluation.video_clip import NUM_FRAMES, VideoClip
+from concat_id.scoring.video_clip import NUM_FRAMES, VideoClip
 from train.clip import contrastive_loss
 from train.optimizer import MuonModule
 

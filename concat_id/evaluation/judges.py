@@ -1,6 +1,6 @@
 """The models that judge videos: the preset's own scorer, a second recogniser, a video-text model, a reader.
 
-Drawn people are judged by the embedded models, photographs by the published ones. Axes: D embedding width.
+Drawn people are judged by the embedded models, photographs by the published ones.
 """
 
 from __future__ import annotations
@@ -11,45 +11,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from concat_id.evaluation.benchmark import Subject
-from concat_id.evaluation.curricularface import CurricularEmbedder
 from concat_id.evaluation.reader import ClipReader
-from concat_id.evaluation.video_clip import VideoClip, VideoTextScorer, load_viclip
 from concat_id.pictures import load_picture
-from concat_id.presets import EMBEDDED, PRESETS, load_face_tools
+from concat_id.presets import EMBEDDED, PRESETS, load_curricular, load_face_tools, load_video_text
 from concat_id.scoring import ReferenceFace, Scorer
-from concat_id.weights import Source, locate
+from concat_id.scoring.curricularface import CurricularEmbedder
+from concat_id.scoring.video_clip import VideoTextScorer
+from concat_id.weights import locate
 
-
-@dataclass(frozen=True)
-class JudgeSources:
-    """Where judges come from, see `concat_id.weights`."""
-
-    curricular: Source
-    video_clip: Source
-    reader: Source | None  # None: what happens in photographed videos is not read back
-
-
-EMBEDDED_JUDGES = JudgeSources(
-    curricular=EMBEDDED / "evaluation" / "cur.onnx",
-    video_clip=EMBEDDED / "evaluation" / "video_clip",
-    reader=EMBEDDED / "evaluation" / "reader.onnx",
-)
-PUBLISHED_JUDGES = JudgeSources(
-    curricular="hub:BestWishYsh/ConsisID-preview/face_encoder/glint360k_curricular_face_r101_backbone.bin",
-    video_clip="hub:OpenGVLab/ViCLIP/ViClip-InternVid-10M-FLT.pth",
-    reader=None,
-)
-
-
-@dataclass(frozen=True, eq=False)
-class KnownFace:
-    """A benchmark person as both recognisers see them."""
-
-    reference: ReferenceFace
-    curricular: np.ndarray  # (D,) float32, unit length
+# Reads back what happens in videos of drawn people; in photographed ones it is not read.
+READER = EMBEDDED / "evaluation" / "reader.onnx"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +33,15 @@ class Judges:
     video_text: VideoTextScorer
     reader: ClipReader | None
     fingerprint: str  # changes with the judges' files
-    _known: dict[Path, KnownFace | None] = field(default_factory=dict)
+    _known: dict[Path, ReferenceFace | None] = field(default_factory=dict)
 
-    def know(self, person: Subject) -> KnownFace | None:
+    def know(self, person: Subject) -> ReferenceFace | None:
         """A person's face, None if the scorer finds none in the picture; kept from one call to the next."""
         if person.picture not in self._known:
             picture = load_picture(person.picture)
             faces = self.scorer.finder.find(picture)
             self._known[person.picture] = (
-                KnownFace(
-                    self.scorer.describe(picture, faces[0]),
-                    self.curricular.embed(picture, [faces[0].landmarks])[0],
-                )
-                if faces
-                else None
+                self.scorer.describe(picture, faces[0], curricular=self.curricular) if faces else None
             )
         return self._known[person.picture]
 
@@ -85,30 +52,16 @@ def load_judges(preset: str) -> Judges:
 
     What is missing is named in a `WeightsUnavailable`.
     """
-    from transformers import CLIPTokenizer
-
-    is_drawn = isinstance(PRESETS[preset].score_pack, Path)
-    sources = EMBEDDED_JUDGES if is_drawn else PUBLISHED_JUDGES
-    curricular, weights = locate(sources.curricular), locate(sources.video_clip)
-    if is_drawn:
-        model, tokenizer = VideoClip.from_pretrained(weights).float(), weights
-    else:
-        # ViCLIP took over CLIP's vocabulary.
-        model, tokenizer = load_viclip(weights), locate(PRESETS[preset].clip)
+    model = PRESETS[preset]
+    reader = READER if model.knows_drawn_people_only else None
+    sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
+    weights = [locate(source) for source in [*sources, *([reader] if reader else [])]]
     return Judges(
         scorer=load_face_tools(preset).scorer,
-        curricular=CurricularEmbedder.load(curricular),
-        video_text=VideoTextScorer(model, CLIPTokenizer.from_pretrained(tokenizer)),
-        reader=ClipReader(locate(sources.reader)) if sources.reader else None,
-        fingerprint=_fingerprint(
-            [
-                curricular,
-                weights,
-                tokenizer,
-                *map(locate, (PRESETS[preset].score_pack, PRESETS[preset].clip)),
-                *([locate(sources.reader)] if sources.reader else []),
-            ]
-        ),
+        curricular=load_curricular(preset),
+        video_text=load_video_text(preset),
+        reader=ClipReader(reader) if reader else None,
+        fingerprint=_fingerprint(weights),
     )
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from concat_id.errors import NoFaceFound
 from concat_id.evaluation.benchmark import Case, Subject
-from concat_id.evaluation.judges import Judges, KnownFace
+from concat_id.evaluation.judges import Judges
 from concat_id.faces import Face
-from concat_id.scoring import Sampling, Scores
-from concat_id.scoring.scorer import assign_faces
+from concat_id.scoring import ReferenceFace, Sampling
+from concat_id.scoring.scorer import mean_found, sample_frames
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,12 @@ def measure(
         gallery: people among whom the one in the video is to be found again.
     """
     people = [_know(judges, person) for person in case.people]
-    scores = _score(people, frames, judges, protocol).to_dict()
-    indices = list(scores["frames"]["indices"])
-    tracks = find_people(people, frames[indices], judges)
+    indices = sample_frames(len(frames), protocol.sampling)
+    seen = frames[indices]
+    tracks = judges.scorer.track(people, seen)
+    scores = judges.scorer.compare(people, seen, indices, tracks).to_dict()
     cursim = [
-        curricular_similarities(person, track, frames[indices], judges)
+        judges.curricular.compare(person.curricular, track, seen)
         for person, track in zip(people, tracks, strict=True)
     ]
     values = {
@@ -88,43 +89,12 @@ def measure(
     return Measurement(values, {"indices": indices, **curves}, read)
 
 
-def _know(judges: Judges, person: Subject) -> KnownFace:
+def _know(judges: Judges, person: Subject) -> ReferenceFace:
     """A person's face, who must have one."""
     known = judges.know(person)
     if known is None:
         raise NoFaceFound(f"no face was found in '{person.picture.name}'; replace the picture.")
     return known
-
-
-def _score(people: Sequence[KnownFace], frames: np.ndarray, judges: Judges, protocol: Protocol) -> Scores:
-    """The scorer's own scores, of the protocol's frames."""
-    references = [person.reference for person in people]
-    if len(references) == 1:
-        return judges.scorer.score(references[0], frames, sampling=protocol.sampling)
-    return judges.scorer.score_people(references, frames, sampling=protocol.sampling)
-
-
-def find_people(
-    people: Sequence[KnownFace], frames: np.ndarray, judges: Judges
-) -> list[tuple[Face | None, ...]]:
-    """Every person's face in every frame, None where it is not found; by the rules of `Scorer`."""
-    finder, references = judges.scorer.finder, [person.reference for person in people]
-    if len(people) == 1:
-        return [tuple(finder.find_largest(frame) for frame in frames)]
-    assigned = [assign_faces(references, finder.find_in_frame(frame)) for frame in frames]
-    return list(zip(*assigned, strict=True))
-
-
-def curricular_similarities(
-    person: KnownFace, track: Sequence[Face | None], frames: np.ndarray, judges: Judges
-) -> list[float | None]:
-    """CurSim frame by frame, clamped at 0 as in ConsisID's evaluation, None without a face."""
-    return [
-        max(0.0, float(judges.curricular.embed(frame, [face.landmarks])[0] @ person.curricular))
-        if face
-        else None
-        for face, frame in zip(track, frames, strict=True)
-    ]
 
 
 def summarize_cursim(tracks: Sequence[Sequence[float | None]], *, drops_zeros: bool) -> dict[str, float]:
@@ -134,12 +104,6 @@ def summarize_cursim(tracks: Sequence[Sequence[float | None]], *, drops_zeros: b
         "cursim": float(np.mean([mean_found(track) for track in kept])),
         "strict_cursim": float(np.mean([mean_strict(track) for track in tracks])),
     }
-
-
-def mean_found(track: Sequence[float | None]) -> float:
-    """Mean over the frames with a face; 0 without any."""
-    found = [value for value in track if value is not None]
-    return float(np.mean(found)) if found else 0.0
 
 
 def mean_strict(track: Sequence[float | None]) -> float:
@@ -156,7 +120,7 @@ def is_found_again(
     if not found:
         return 0.0
     mean = np.mean(found, axis=0)
-    cosines = {name: float(mean @ face.reference.arcface) for name, face in known.items() if face}
+    cosines = {name: float(mean @ face.arcface) for name, face in known.items() if face}
     return float(max(cosines, key=cosines.__getitem__) == person.name)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concat_id.evaluation.video_clip import fit, middle_frames
+from concat_id.scoring.video_clip import fit, middle_frames
 
 
 class ClipReader:

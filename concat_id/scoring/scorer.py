@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,9 @@ from concat_id.errors import NoFaceFound
 from concat_id.faces import Face, FaceFinder, align_face
 from concat_id.scoring.arcface import arc_similarity
 from concat_id.scoring.clip import CROP_PX, ClipEmbedder
+
+if TYPE_CHECKING:
+    from concat_id.scoring.curricularface import CurricularEmbedder
 
 # "consisid-16" is the sampling of ConsisID's evaluation; "auto" is "all" for short clips, else "consisid-16".
 Sampling = Literal["auto", "all", "consisid-16"]
@@ -32,6 +35,7 @@ class ReferenceFace:
 
     arcface: np.ndarray  # (D,) float32, unit length
     clip: np.ndarray  # (E,) float32, unit length
+    curricular: np.ndarray | None = None  # (D,) float32, unit length; None: CurSim is not computed
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class FrameScores:
     indices: tuple[int, ...]  # which frames of the video were looked at
     arcsim: tuple[float | None, ...]
     clipdist: tuple[float | None, ...]
+    # The face that was compared: left, top, right, bottom, px; none at all in what older versions wrote.
+    boxes: tuple[tuple[int, int, int, int] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class Scores:
     face_rate: float  # share of the frames with a face
     strict_arcsim: float  # mean over all frames, a missing face counting as 0
     frames: FrameScores
+    # Finished videos only, where the judges are on this machine
+    cursim: float | None = None  # as ArcSim, by a second recogniser
+    viclip: float | None = None  # cosine of video and prompt, -1 to 1
     # Several people only
     people: tuple[Scores, ...] = ()  # in the references' order
     order_rate: float | None = None  # share of the frames with several of them in the references' order
@@ -70,7 +79,8 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as JSON types; what is only for other jobs is left out."""
-        extra = {"order_rate": self.order_rate, "garment": self.garment, "background": self.background}
+        names = ("cursim", "viclip", "order_rate", "garment", "background")
+        extra = {name: getattr(self, name) for name in names}
         if self.people:
             extra |= {"people": [person.to_dict() for person in self.people], "worst": self.worst}
         always = {name: value for name, value in asdict(self).items() if name not in {*extra, "people"}}
@@ -89,11 +99,18 @@ class Scorer:
         self.finder = finder
         self.clip = clip
 
-    def describe(self, picture: Image.Image, face: Face | None = None) -> ReferenceFace:
+    def describe(
+        self,
+        picture: Image.Image,
+        face: Face | None = None,
+        *,
+        curricular: CurricularEmbedder | None = None,
+    ) -> ReferenceFace:
         """Embed the face of a reference picture (RGB).
 
         Args:
             face: which of the picture's faces, as this scorer's finder found it; None takes the largest.
+            curricular: given where CurSim is to be computed.
         """
         if face is None:
             faces = self.finder.find(picture)
@@ -101,7 +118,11 @@ class Scorer:
                 raise NoFaceFound("no face was found in the reference; choose one that shows a face clearly.")
             face = faces[0]
         crop = align_face(picture, face.landmarks, CROP_PX)
-        return ReferenceFace(arcface=face.embedding, clip=self.clip.embed([crop])[0])
+        return ReferenceFace(
+            arcface=face.embedding,
+            clip=self.clip.embed([crop])[0],
+            curricular=curricular.embed(picture, [face.landmarks])[0] if curricular else None,
+        )
 
     def find_again(self, picture: Image.Image, face: Face) -> Face | None:
         """A face that another finder found, as this scorer's finder sees it; None if it does not."""
@@ -117,9 +138,7 @@ class Scorer:
         Args:
             sampling: which frames: a named rule, or a number of evenly spaced frames.
         """
-        indices = sample_frames(len(frames), sampling)
-        faces = [self.finder.find_largest(frames[index]) for index in indices]
-        return self._compare(reference, frames, indices, faces)
+        return self.score_people([reference], frames, sampling=sampling)
 
     def score_people(
         self, references: Sequence[ReferenceFace], frames: np.ndarray, *, sampling: Sampling | int = "auto"
@@ -133,12 +152,36 @@ class Scorer:
             sampling: as for `score`.
         """
         indices = sample_frames(len(frames), sampling)
-        assigned = [assign_faces(references, self.finder.find_in_frame(frames[index])) for index in indices]
+        seen = frames[indices]
+        return self.compare(references, seen, indices, self.track(references, seen))
+
+    def track(self, references: Sequence[ReferenceFace], frames: np.ndarray) -> list[tuple[Face | None, ...]]:
+        """Each person's face in every frame, None where it is not found; of one person the largest face."""
+        if len(references) == 1:
+            return [tuple(self.finder.find_largest(frame) for frame in frames)]
+        assigned = [assign_faces(references, self.finder.find_in_frame(frame)) for frame in frames]
+        return list(zip(*assigned, strict=True))
+
+    def compare(
+        self,
+        references: Sequence[ReferenceFace],
+        frames: np.ndarray,
+        indices: Sequence[int],
+        tracks: Sequence[Sequence[Face | None]],
+    ) -> Scores:
+        """Score people by their faces, as `track` found them.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, those that were looked at.
+            indices: which frames of the video they are.
+        """
         people = [
-            self._compare(reference, frames, indices, faces)
-            for reference, faces in zip(references, zip(*assigned, strict=True), strict=True)
+            self._compare(reference, frames, indices, track)
+            for reference, track in zip(references, tracks, strict=True)
         ]
-        return replace(join_people(people), order_rate=measure_order(assigned))
+        if len(people) == 1:
+            return people[0]
+        return replace(join_people(people), order_rate=measure_order(list(zip(*tracks, strict=True))))
 
     def _compare(
         self,
@@ -147,10 +190,11 @@ class Scorer:
         indices: Sequence[int],
         faces: Sequence[Face | None],
     ) -> Scores:
-        """Scores of one person by the faces found in the frames of these indices."""
+        """Scores of one person."""
         arcsim = [arc_similarity(reference.arcface, face.embedding) if face else None for face in faces]
-        clipdist = self._clip_distances(reference, frames[list(indices)], faces)
-        return summarize(FrameScores(tuple(indices), tuple(arcsim), tuple(clipdist)))
+        clipdist = self._clip_distances(reference, frames, faces)
+        boxes = [tuple(face.box.round().astype(int).tolist()) if face else None for face in faces]
+        return summarize(FrameScores(tuple(indices), tuple(arcsim), tuple(clipdist), tuple(boxes)))
 
     def _clip_distances(
         self, reference: ReferenceFace, frames: np.ndarray, faces: Sequence[Face | None]
@@ -177,15 +221,20 @@ def sample_frames(num_frames: int, sampling: Sampling | int) -> list[int]:
 
 def summarize(frames: FrameScores) -> Scores:
     """Sum up scores frame by frame."""
-    arcsim = [value for value in frames.arcsim if value is not None]
-    clipdist = [value for value in frames.clipdist if value is not None]
+    found = [value for value in frames.arcsim if value is not None]
     return Scores(
-        arcsim=sum(arcsim) / len(arcsim) if arcsim else 0.0,
-        clipdist=sum(clipdist) / len(clipdist) if clipdist else None,
-        face_rate=len(arcsim) / len(frames.arcsim),
-        strict_arcsim=sum(arcsim) / len(frames.arcsim),
+        arcsim=mean_found(frames.arcsim),
+        clipdist=mean_found(frames.clipdist) if found else None,
+        face_rate=len(found) / len(frames.arcsim),
+        strict_arcsim=sum(found) / len(frames.arcsim),
         frames=frames,
     )
+
+
+def mean_found(values: Sequence[float | None]) -> float:
+    """Mean over the frames with a face; 0 without any."""
+    found = [value for value in values if value is not None]
+    return sum(found) / len(found) if found else 0.0
 
 
 def assign_faces(references: Sequence[ReferenceFace], faces: Sequence[Face]) -> list[Face | None]:

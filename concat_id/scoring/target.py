@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from concat_id.faces import Face
 from concat_id.parsing import Parser
-from concat_id.scoring.scorer import ReferenceFace, Sampling, Scorer, Scores
+from concat_id.scoring.scorer import ReferenceFace, Sampling, Scorer, Scores, mean_found, sample_frames
 from concat_id.scoring.surroundings import score_garment, score_place
+
+if TYPE_CHECKING:
+    from concat_id.scoring.curricularface import CurricularEmbedder
+    from concat_id.scoring.video_clip import VideoTextScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +28,9 @@ class Target:
     clothes_parser: Parser | None = None  # needed with a garment or a place
     garment: Image.Image | None = None  # as prepared: on black
     place: Image.Image | None = None  # as prepared: without people
+    # What looks at finished videos only, where it is on this machine
+    curricular: CurricularEmbedder | None = None  # `faces` are described by it, too
+    video_text: VideoTextScorer | None = None
 
     def score(self, frames: np.ndarray, *, sampling: Sampling | int = "auto") -> Scores:
         """Score frames, (T, H, W, 3) uint8 RGB.
@@ -28,13 +38,42 @@ class Target:
         Args:
             sampling: which frames: a named rule, or a number of evenly spaced frames.
         """
-        if len(self.faces) == 1:
-            scores = self.scorer.score(self.faces[0], frames, sampling=sampling)
-        else:
-            scores = self.scorer.score_people(self.faces, frames, sampling=sampling)
-        seen, tools = frames[list(scores.frames.indices)], (self.clothes_parser, self.scorer.clip)
+        return self._score(frames, sampling)[0]
+
+    def score_finished(self, frames: np.ndarray, prompt: str) -> Scores:
+        """Score a finished video, (T, H, W, 3) uint8 RGB, also by what takes too long for previews."""
+        scores, tracks = self._score(frames, "auto")
+        if self.curricular:
+            seen = frames[list(scores.frames.indices)]
+            scores = add_cursim(
+                scores,
+                [
+                    mean_found(self.curricular.compare(face.curricular, track, seen))
+                    for face, track in zip(self.faces, tracks, strict=True)
+                ],
+            )
+        if self.video_text:
+            scores = replace(scores, viclip=self.video_text.score(frames, prompt))
+        return scores
+
+    def _score(
+        self, frames: np.ndarray, sampling: Sampling | int
+    ) -> tuple[Scores, list[tuple[Face | None, ...]]]:
+        """Scores, and the faces they were computed of."""
+        indices = sample_frames(len(frames), sampling)
+        seen, tools = frames[indices], (self.clothes_parser, self.scorer.clip)
+        tracks = self.scorer.track(self.faces, seen)
+        scores = self.scorer.compare(self.faces, seen, indices, tracks)
         if self.garment:
             scores = replace(scores, garment=score_garment(self.garment, seen, *tools))
         if self.place:
             scores = replace(scores, background=score_place(self.place, seen, *tools))
-        return scores
+        return scores, tracks
+
+
+def add_cursim(scores: Scores, cursim: Sequence[float]) -> Scores:
+    """Scores with each person's CurSim, and the mean over several people."""
+    # One person alone is not listed.
+    listed = zip(scores.people, cursim, strict=False)
+    people = tuple(replace(person, cursim=value) for person, value in listed)
+    return replace(scores, people=people, cursim=sum(cursim) / len(cursim))

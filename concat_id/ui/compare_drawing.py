@@ -7,6 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from concat_id.ui.sidebar import OF_FACES
 from concat_id.votes import CRITERIA
 
 if TYPE_CHECKING:
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 # What is called how, where it is found, and in how many decimals it is given.
 SCORES = (
     ("ArcSim", "arcsim", 3),
+    ("CurSim", "cursim", 3),
+    ("ViCLIP", "viclip", 3),
     ("CLIPDist", "clipdist", 3),
+    ("Garment", "garment", 3),
+    ("Place", "background", 3),
     ("Frames with a face", "face_rate", 2),
 )
+# What every run has; of the others, rows are drawn where some run has them.
+ALWAYS = ("arcsim", "clipdist", "face_rate")
 
 # The bar that plays all of them; `in_step.js` makes it work.
 TRANSPORT = (
@@ -48,6 +55,8 @@ def draw_scores(runs: Sequence[Run], settings: Sequence[str]) -> str:
     rows = []
     for title, field, decimals in SCORES:
         values = [_score(run, field) for run in runs]
+        if field not in ALWAYS and not any(value is not None for value in values):
+            continue
         cells = "".join(f"<td>{_number(value, decimals)}</td>" for value in values)
         if with_difference:
             known = None not in values
@@ -61,8 +70,9 @@ def draw_scores(runs: Sequence[Run], settings: Sequence[str]) -> str:
 
 def _score(run: Run, field: str) -> float | None:
     """A score of a run; None where there was no face to compare or none was found."""
-    seen = run.scores is not None and (run.scores.face_rate > 0 or field == "face_rate")
-    return getattr(run.scores, field) if seen else None
+    if run.scores is None or (field in OF_FACES and not run.scores.face_rate):
+        return None
+    return getattr(run.scores, field)
 
 
 def _number(value: float | None, decimals: int, *, sign: bool = False) -> str:

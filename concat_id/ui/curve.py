@@ -1,28 +1,40 @@
-"""The per-frame curve of the identity score, drawn as inline SVG."""
+"""The per-frame curve of the identity score, drawn as inline SVG; a frame pointed at shows its face."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
+
+from concat_id.ui.texts import POINT_AT_A_FRAME
 
 WIDTH, HEIGHT = 288, 132
 LEFT, RIGHT, TOP, BOTTOM = 26, 6, 8, 20
+# Below the curve is what the frame that is pointed at has to say.
+FACE_PX, GAP = 48, 8
+READING_HEIGHT = FACE_PX + 2 * GAP
 
 
-def draw_curve(indices: Sequence[int], values: Sequence[float | None]) -> str:
+def draw_curve(
+    indices: Sequence[int], values: Sequence[float | None], faces: Sequence[Sequence[str]] = ()
+) -> str:
     """Draw ArcSim over the scored frames.
 
     Args:
         indices: which frames of the video were scored, from 0.
         values: their scores in [0, 1], None where no face was found.
+        faces: for each of them, addresses of square pictures of the faces that were compared.
 
     Returns:
-        An `<svg>` element; pointing at a frame shows its score.
+        An `<svg>` element; a frame that is pointed at or tapped shows its score and its faces.
     """
     points = [(_x(place, len(values)), value) for place, value in enumerate(values)]
-    parts = [*_grid(), *_runs(points), *(_mark(x, value) for x, value in points), *_frame_labels(indices)]
     width = (WIDTH - LEFT - RIGHT) / len(values)
-    parts += [_target(x, width, index, value) for (x, value), index in zip(points, indices, strict=True)]
+    frames = [
+        _frame(x, width, index, value, shown)
+        for (x, value), index, shown in zip_longest(points, indices, faces, fillvalue=())
+    ]
+    parts = [*_grid(), *_runs(points), *_frame_labels(indices), _hint(), *frames]
     return (
-        f'<svg class="cid-curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_describe(values)}">'
-        f"{''.join(parts)}</svg>"
+        f'<svg class="cid-curve" viewBox="0 0 {WIDTH} {HEIGHT + READING_HEIGHT}" role="img" '
+        f'aria-label="{_describe(values)}">{"".join(parts)}</svg>'
     )
 
 
@@ -74,12 +86,35 @@ def _frame_labels(indices: Sequence[int]) -> list[str]:
     return [first, last] if len(indices) > 1 else [first]
 
 
-def _target(x: float, width: float, index: int, value: float | None) -> str:
-    """An invisible column around x that names the frame's score when pointed at."""
-    said = "no face found in this frame" if value is None else f"ArcSim {value:.3f}"
+def _hint() -> str:
+    """What stands below the curve until a frame is pointed at."""
     return (
+        f'<text class="hint" x="{LEFT}" y="{HEIGHT + READING_HEIGHT / 2 + 4:.0f}">{POINT_AT_A_FRAME}</text>'
+    )
+
+
+def _frame(x: float, width: float, index: int, value: float | None, faces: Sequence[str]) -> str:
+    """A frame's mark and the column around it; pointed at, or tapped and so focused, it shows its reading."""
+    column = (
         f'<rect class="target" x="{x - width / 2:.1f}" y="{TOP}" width="{width:.1f}" '
-        f'height="{HEIGHT - TOP - BOTTOM}"><title>Frame {index + 1}: {said}</title></rect>'
+        f'height="{HEIGHT - TOP - BOTTOM}"/>'
+    )
+    return f'<g class="frame" tabindex="-1">{column}{_mark(x, value)}{_reading(index, value, faces)}</g>'
+
+
+def _reading(index: int, value: float | None, faces: Sequence[str]) -> str:
+    """A frame's faces and its score."""
+    top = HEIGHT + GAP
+    pictures = [
+        f'<image href="{face}" x="{LEFT + place * (FACE_PX + GAP)}" y="{top}" width="{FACE_PX}" '
+        f'height="{FACE_PX}"/>'
+        for place, face in enumerate(faces)
+    ]
+    x = LEFT + len(faces) * (FACE_PX + GAP)
+    said = "no face found" if value is None else f"ArcSim {value:.3f}"
+    return (
+        f'<g class="reading">{"".join(pictures)}<text x="{x}" y="{top + 20}">Frame {index + 1}</text>'
+        f'<text class="score" x="{x}" y="{top + 36}">{said}</text></g>'
     )
 
 

@@ -46,6 +46,7 @@ class FormTab:
     stop: gr.Button
     stage: Stage
     scores: gr.HTML
+    idle: str  # what `scores` shows while there is nothing to score
 
     @property
     def inputs(self) -> list[gr.components.Component]:
@@ -100,7 +101,8 @@ def build_form_tab(
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
-    return FormTab(form, slots, prompt, settings, start, stop, place, desk.scores[form.task])
+    idle = sidebar.draw_idle(form.task, desk.runner.preset)
+    return FormTab(form, slots, prompt, settings, start, stop, place, desk.scores[form.task], idle)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -158,7 +160,7 @@ def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:
     return {
         tab.start: gr.Button(visible=not running),
         tab.stop: gr.Button("Stop", visible=running, interactive=True),
-        tab.scores: sidebar.draw_idle(tab.form.task),
+        tab.scores: tab.idle,
         **tab.stage.show_canvas(canvas, stage.draw_start() if running else ""),
     }
 
@@ -174,6 +176,6 @@ def _update(tab: FormTab, event: Progress | Result, job: Job, fps: int) -> dict[
     return {
         tab.start: gr.Button(visible=True),
         tab.stop: gr.Button(visible=False),
-        tab.scores: sidebar.draw_result(event),
+        tab.scores: sidebar.draw_result(event, event.frames),
         **tab.stage.show_video(event),
     }

@@ -89,7 +89,7 @@ def build_demo(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, cache_age_s)
     ) as demo:
         gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
-        scores = build_sidebar([task for kind in kinds for task in kind.tasks])
+        scores = build_sidebar([task for kind in kinds for task in kind.tasks], preset)
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         desk = Desk(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),

@@ -17,6 +17,7 @@ from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.recall import recall_video
 from concat_id.ui.run_card import caption_run, draw_run
 from concat_id.ui.texts import NO_RUNS, PICTURE_MISSING
+from concat_id.video import read_video
 
 # A file is handed over by a link that exists once it is made.
 FETCH = """() => {
@@ -111,7 +112,7 @@ def build_runs_tab(desk: Desk) -> RunsTab:
             fit_columns=False,
             height="auto",
             allow_preview=False,
-            object_fit="cover",
+            object_fit="contain",
             buttons=[],
             interactive=False,
             elem_id="runs",
@@ -275,7 +276,7 @@ def show_run(tab: RunsTab, run: Run) -> dict[Any, Any]:
         tab.detail: gr.Column(visible=True),
         tab.video: str(run.video),
         tab.card: draw_run(run),
-        tab.scores: sidebar.draw_result(run),
+        tab.scores: sidebar.draw_result(run, read_video(run.video).frames),
         tab.save_video: str(run.video),
         tab.save_settings: str(run.sidecar),
         **ask_about_deletion(tab, False),

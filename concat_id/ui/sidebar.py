@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from concat_id.presets import PRESETS
+from concat_id.scoring.copying import copies_reference
 from concat_id.ui.curve import draw_curve
-from concat_id.ui.texts import POSITIONS
+from concat_id.ui.face_strip import cut_strip
+from concat_id.ui.texts import COPIED, IDLE_SCORES, LOST_FACES, MISSING_JUDGES, PAPER_TICKS, POSITIONS
+from concat_id.weights import describe_fetching, find
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from concat_id.generation import Preview, Result
     from concat_id.job import Job
-    from concat_id.presets import Task
+    from concat_id.presets import Preset, Task
     from concat_id.runs import Run
     from concat_id.scoring import Scores
+    from concat_id.weights import Source
 
 
 MAX_NAMED_FRAMES = 4
@@ -32,32 +39,34 @@ class Metric:
     title: str
     meaning: str
     paper: float | None = None
+    judge: str | None = None  # of what only finished videos are scored by: the preset's field of its weights
 
 
-_ARCSIM = Metric("arcsim", "ArcSim", "likeness to the reference face, 0 to 1: higher is more alike")
-_CLIPDIST = Metric("clipdist", "CLIPDist", "distance from the reference face: higher is more freely edited")
-_GARMENT = Metric("garment", "Garment", "likeness to the garment by CLIP, lost clothing as 0")
-_PLACE = Metric("background", "Place", "likeness to the place by CLIP, where it can be seen")
+_ARCSIM = Metric("arcsim", "ArcSim", "likeness to the reference face")
+_CURSIM = Metric("cursim", "CurSim", "likeness by a second recogniser, at the end", judge="curricular")
+_VICLIP = Metric("viclip", "ViCLIP", "match of video and prompt, at the end", judge="video_clip")
+_CLIPDIST = Metric("clipdist", "CLIPDist", "how freely the face was edited")
+_FACES = (_ARCSIM, _CLIPDIST, _CURSIM, _VICLIP)
+_GARMENT = Metric("garment", "Garment", "likeness by CLIP, lost clothing as 0")
+_PLACE = Metric("background", "Place", "likeness by CLIP, where it can be seen")
+# The paper's figures are for one person and nothing else.
+_PAPER = {"arcsim": 0.442, "clipdist": 0.325, "cursim": 0.466, "viclip": 0.242}
 METRICS: dict[Task, tuple[Metric, ...]] = {
-    # The paper's figures are for one person and nothing else.
-    "single": (replace(_ARCSIM, paper=0.442), replace(_CLIPDIST, paper=0.325)),
-    "multi": (
-        replace(_ARCSIM, title="ArcSim, mean", meaning="likeness to the reference faces, 0 to 1"),
-        replace(_CLIPDIST, title="CLIPDist, mean", meaning="distance from the reference faces"),
-    ),
-    "try-on": (_ARCSIM, _CLIPDIST, _GARMENT),
-    "background": (_ARCSIM, _CLIPDIST, _PLACE),
+    "single": tuple(replace(metric, paper=_PAPER[metric.field]) for metric in _FACES),
+    "multi": _FACES,
+    "try-on": (*_FACES, _GARMENT),
+    "background": (*_FACES, _PLACE),
 }
 # What only says something where a face was found.
-OF_FACES = ("arcsim", "clipdist")
+OF_FACES = ("arcsim", "clipdist", "cursim")
 
 
-def build_sidebar(tasks: Iterable[Task]) -> dict[Task, gr.HTML]:
+def build_sidebar(tasks: Iterable[Task], preset: str) -> dict[Task, gr.HTML]:
     """The collapsible column on the right. Returns its panels; that of the form on screen is seen."""
     with gr.Sidebar(position="right", width=336, elem_classes="cid-sidebar"):
         return {
             task: gr.HTML(
-                draw_idle(task),
+                draw_idle(task, preset),
                 elem_id="scores" if task == "single" else f"{task}-scores",
                 container=False,
             )
@@ -65,20 +74,26 @@ def build_sidebar(tasks: Iterable[Task]) -> dict[Task, gr.HTML]:
         }
 
 
-def draw_idle(task: Task, message: str = "They appear while your video takes shape.") -> str:
+def draw_idle(task: Task, preset: str) -> str:
     """The panel while nothing is on screen: no numbers."""
-    return _panel("idle", "", f'{_cards(METRICS[task], None)}<p class="cid-hint">{escape(message)}</p>')
+    cards = _cards(METRICS[task], None, PRESETS[preset])
+    return _panel("idle", "", f'{cards}<p class="cid-hint">{escape(IDLE_SCORES)}</p>')
 
 
 def draw_preview(preview: Preview, job: Job) -> str:
     """The panel for a preview; scores that were not computed for it stay blank."""
     badge = f"preview, step {preview.index + 1} of {preview.total}"
-    return _panel("running", badge, _body(preview.scores, job, preview.seconds))
+    cards = _cards(list_metrics(job), preview.scores, PRESETS[job.preset])
+    return _panel("running", badge, cards + _body(preview.scores, preview.frames, job, preview.seconds))
 
 
-def draw_result(result: Result | Run) -> str:
-    """The panel for the finished video."""
-    return _panel("final", "final", _body(result.scores, result.job, result.seconds))
+def draw_result(result: Result | Run, frames: np.ndarray) -> str:
+    """The panel for the finished video, (T, H, W, 3) uint8; what was not computed of it has no card."""
+    scores, job = result.scores, result.job
+    # Runs may be of models that this version does not know.
+    cards = _cards(list_metrics(job), scores, PRESETS.get(job.preset), finished=True)
+    warning = _warn(COPIED) if scores and copies_reference(scores) else ""
+    return _panel("final", "final", cards + warning + _body(scores, frames, job, result.seconds))
 
 
 def _panel(state: str, badge: str, body: str) -> str:
@@ -90,12 +105,12 @@ def _panel(state: str, badge: str, body: str) -> str:
     )
 
 
-def _body(scores: Scores | None, job: Job, seconds: float) -> str:
-    """Cards, people, curve and facts of what is on screen."""
-    shown = f'<p class="cid-lost">{NOTHING_TO_COMPARE}</p>'
+def _body(scores: Scores | None, frames: np.ndarray, job: Job, seconds: float) -> str:
+    """People, curve and facts of what is on screen."""
+    shown = _warn(NOTHING_TO_COMPARE)
     if scores is not None:
-        shown = draw_people(scores) + _curve(scores)
-    return f"{_cards(list_metrics(job), scores)}{shown}{_facts(scores, job.settings.seed, seconds)}"
+        shown = draw_people(scores) + _curve(scores, frames)
+    return f"{shown}{_facts(scores, job.settings.seed, seconds)}"
 
 
 def list_metrics(job: Job) -> tuple[Metric, ...]:
@@ -104,10 +119,38 @@ def list_metrics(job: Job) -> tuple[Metric, ...]:
     return METRICS[job.task] + ((_PLACE,) if with_place else ())
 
 
-def _cards(metrics: Sequence[Metric], scores: Scores | None) -> str:
-    """One card per metric."""
-    cards = (_card(metric, _value(metric, scores)) for metric in metrics)
-    return f'<div class="cid-cards">{"".join(cards)}</div>'
+def _cards(
+    metrics: Sequence[Metric], scores: Scores | None, model: Preset | None, *, finished: bool = False
+) -> str:
+    """A card for each score that is or will be there, what the ticks are, and how to get what is missing."""
+    missing = [metric for metric in metrics if metric.judge and model and not find(_judge(metric, model))]
+    shown = [
+        metric
+        for metric in metrics
+        if not metric.judge
+        or getattr(scores, metric.field, None) is not None
+        or not (finished or metric in missing)
+    ]
+    cards = "".join(_card(metric, _value(metric, scores)) for metric in shown)
+    notes = ""
+    if model and any(metric.paper for metric in shown):
+        notes = f'<p class="cid-hint">{PAPER_TICKS[model.knows_drawn_people_only]}</p>'
+    if missing:
+        notes += _draw_missing(missing, model)
+    return f'<div class="cid-cards">{cards}</div>{notes}'
+
+
+def _draw_missing(missing: Sequence[Metric], model: Preset) -> str:
+    """How to get the judges that are not on this machine."""
+    names = " and ".join(metric.title for metric in missing)
+    commands = (describe_fetching(_judge(metric, model)) for metric in missing)
+    lines = "".join(f"<code>{escape(command)}</code>" for command in commands)
+    return f'<p class="cid-hint cid-fetch">{MISSING_JUDGES.format(names)}{lines}</p>'
+
+
+def _judge(metric: Metric, model: Preset) -> Source:
+    """Where a model's judge by a metric comes from."""
+    return getattr(model, metric.judge)
 
 
 def _value(metric: Metric, scores: Scores | None) -> float | None:
@@ -124,7 +167,7 @@ def _card(metric: Metric, value: float | None) -> str:
     tick = note = ""
     if metric.paper is not None:
         tick = f'<b style="left:{100 * metric.paper:.1f}%"></b>'
-        note = f'<p class="cid-paper">paper {metric.paper:.3f}: real people, not comparable</p>'
+        note = f'<p class="cid-paper">paper {metric.paper:.3f}</p>'
     return (
         f'<article class="cid-card" data-metric="{metric.field}"><h3>{metric.title}</h3>'
         f'<strong class="cid-value">{said}</strong><div class="cid-gauge">{fill}{tick}</div>'
@@ -159,21 +202,26 @@ def _person(name: str, scores: Scores, is_worst: bool) -> str:
     return f'<tr{" data-worst" * is_worst}><th scope="row">{name}</th>{cells}</tr>'
 
 
-def _curve(scores: Scores) -> str:
+def _curve(scores: Scores, frames: np.ndarray) -> str:
     """The per-frame figure, with a sentence where faces are missing."""
-    frames = scores.frames
-    lost = [index + 1 for index, value in zip(frames.indices, frames.arcsim, strict=True) if value is None]
-    note = f'<p class="cid-lost">{_name_lost(lost, len(frames.indices))}</p>' if lost else ""
-    curve = draw_curve(frames.indices, frames.arcsim)
+    scored = scores.frames
+    lost = [index + 1 for index, value in zip(scored.indices, scored.arcsim, strict=True) if value is None]
+    note = _warn(LOST_FACES.format(_name_lost(lost, len(scored.indices)))) if lost else ""
+    curve = draw_curve(scored.indices, scored.arcsim, cut_strip(scores, frames))
     people = ", mean of the people found" if scores.people else ""
-    return f"<figure><figcaption>ArcSim, frame by frame{people}</figcaption>{curve}{note}</figure>"
+    return f"{note}<figure><figcaption>ArcSim, frame by frame{people}</figcaption>{curve}</figure>"
 
 
 def _name_lost(lost: list[int], scored: int) -> str:
     """Which frames have no face, or how many when they are many."""
     if len(lost) > MAX_NAMED_FRAMES:
-        return f"No face found in {len(lost)} of {scored} frames."
-    return f"No face found in frame{'s' * (len(lost) > 1)} {', '.join(map(str, lost))}."
+        return f"{len(lost)} of {scored} frames"
+    return f"frame{'s' * (len(lost) > 1)} {', '.join(map(str, lost))}"
+
+
+def _warn(message: str) -> str:
+    """What the visitor should look at."""
+    return f'<p class="cid-notice">{escape(message)}</p>'
 
 
 def _facts(scores: Scores | None, seed: int, seconds: float) -> str:

@@ -46,6 +46,20 @@ SEEN_NOTHING = {
 CHOOSE_BELOW = "Choose another face below."
 WHOLE_PICTURE = "Use the whole picture instead"
 
+IDLE_SCORES = "They appear while your video takes shape."
+# For presets of photographed, and of drawn people.
+PAPER_TICKS = (
+    "The ticks are the paper's means, for one person.",
+    "The ticks are the paper's means, for real people: drawn ones have scales of their own.",
+)
+POINT_AT_A_FRAME = "Point at a frame, or tap it, to see its face."
+LOST_FACES = "No face found in {}."
+COPIED = (
+    "This looks like the reference picture itself: its expression and pose have hardly changed. A lower "
+    "Likeness, or a prompt in which more happens, gives the person more freedom."
+)
+MISSING_JUDGES = "{} can be computed once this was run, and the studio started again:"
+
 # Of two and of three people, where each of them stands.
 POSITIONS = {2: ("1 left", "2 right"), 3: ("1 left", "2 middle", "3 right")}
 SWAP = "Swap {} and {}"

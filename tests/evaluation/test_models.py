@@ -11,11 +11,11 @@ from toys import clip_of, portrait
 from transformers import CLIPConfig
 
 from concat_id.errors import WeightsUnavailable
-from concat_id.evaluation import video_clip
-from concat_id.evaluation.curricularface import CurricularEmbedder, IrNet, load_ir_101
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.reader import ClipReader
-from concat_id.evaluation.video_clip import VideoClip, convert_viclip, fit, load_viclip, middle_frames
+from concat_id.scoring import video_clip
+from concat_id.scoring.curricularface import CurricularEmbedder, IrNet, load_ir_101
+from concat_id.scoring.video_clip import VideoClip, convert_viclip, fit, load_viclip, middle_frames
 from train.clip_cache import CLIP_SIZE, TOPICS
 from train.export_evaluation import export_reader
 from train.reader import ClipReader as ReaderNetwork

@@ -25,7 +25,8 @@ from concat_id.ui.layout import RUNS
 def score_frames(values: list[float | None]) -> Scores:
     """Scores of a clip, given ArcSim frame by frame."""
     clipdist = tuple(None if value is None else 1 - value for value in values)
-    return summarize(FrameScores(tuple(range(len(values))), tuple(values), clipdist))
+    boxes = tuple(None if value is None else (8, 8, 40, 40) for value in values)
+    return summarize(FrameScores(tuple(range(len(values))), tuple(values), clipdist, boxes))
 
 
 def score_job(job: Job, values: list[float | None]) -> Scores:

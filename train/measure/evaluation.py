@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from concat_id.evaluation.reader import ClipReader
-from concat_id.evaluation.video_clip import VideoClip, fit
+from concat_id.scoring.video_clip import VideoClip, fit
 from train.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
 from train.clip_data import ClipData
 from train.measure.clip import CHOICES, first_share

@@ -90,6 +90,17 @@ class VideoTextScorer:
         self._model = model.eval()
         self._tokenizer = tokenizer
 
+    @classmethod
+    def load(cls, weights: Path, clip: Path) -> VideoTextScorer:
+        """The embedded model (a folder) or the published one (a file).
+
+        Args:
+            clip: the folder of the CLIP whose vocabulary ViCLIP took over.
+        """
+        if weights.is_dir():
+            return cls(VideoClip.from_pretrained(weights).float(), CLIPTokenizer.from_pretrained(weights))
+        return cls(load_viclip(weights), CLIPTokenizer.from_pretrained(clip))
+
     @torch.inference_mode()
     def score(self, frames: np.ndarray, text: str) -> float:
         """Compare a video, (T, H, W, 3) uint8 RGB, with a text."""

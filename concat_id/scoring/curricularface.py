@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from concat_id.errors import WeightsUnavailable
-from concat_id.faces import align_face
+from concat_id.faces import Face, align_face
 
 INPUT_PX = 112
 EMBEDDING_WIDTH = 512
@@ -51,6 +51,21 @@ class CurricularEmbedder:
         pixels = np.stack([np.asarray(crop.reduce(self._crop_px // INPUT_PX)) for crop in crops])
         embeddings = self._network(np.float32(pixels.transpose(0, 3, 1, 2)) / 127.5 - 1)
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+    def compare(
+        self, reference: np.ndarray, faces: Sequence[Face | None], frames: Sequence[np.ndarray]
+    ) -> list[float | None]:
+        """CurSim frame by frame, clamped at 0 as in ConsisID's evaluation, None without a face.
+
+        Args:
+            reference: the person's embedding, (D,), unit length.
+            faces: the person's face in each frame.
+            frames: (H, W, 3) uint8 RGB each.
+        """
+        return [
+            max(0.0, float(self.embed(frame, [face.landmarks])[0] @ reference)) if face else None
+            for face, frame in zip(faces, frames, strict=True)
+        ]
 
 
 class IrBlock(nn.Module):
