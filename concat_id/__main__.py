@@ -4,6 +4,7 @@
     python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
     python -m concat_id generate --task try-on --reference face.png --garment shirt.png --prompt "..."
     python -m concat_id generate --job out.json --output again.mp4
+    python -m concat_id generate --jobs jobs.jsonl --output folder
     python -m concat_id score --reference face.png --video out.mp4
     python -m concat_id verify out.mp4
     python -m concat_id evaluate --videos 18 --output outputs/evaluation
@@ -11,7 +12,7 @@
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the
 user can put right ends with exit code 2 and one sentence; `verify` ends with 1 where a file is not ours and
-intact.
+intact, `generate --jobs` where a job failed.
 """
 
 from __future__ import annotations

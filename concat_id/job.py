@@ -122,8 +122,13 @@ class Job:
             raise InvalidJob(
                 f"'{path}' is not a readable job; give a JSON file such as lies beside every video."
             ) from error
+        return cls.from_file(data, path.parent)
+
+    @classmethod
+    def from_file(cls, data: Any, folder: Path) -> Job:
+        """Read what a file in a folder says of a job, as it is or in a sidecar."""
         job = cls.from_dict(data["job"] if isinstance(data, dict) and "job" in data else data)
-        return job.with_pictures([path.parent / reference.picture for reference in job.references])
+        return job.with_pictures([folder / reference.picture for reference in job.references])
 
     def _check_task(self, preset: Preset) -> None:
         """Refuse tasks that the preset cannot do, and references that do not fit the task."""

@@ -38,12 +38,22 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_generate_score_and_verify(tmp_path: Path) -> None:
     found = commands("python -m concat_id generate") + commands("python -m concat_id score")
+    found = [words for words in found if "--jobs" not in words]
     assert len(found) == 3
     for _, *arguments in sorted(found, key=lambda words: "--job" in words):
         run(arguments, tmp_path)
     for _, *arguments in commands("python -m concat_id verify"):
         assert run(arguments, tmp_path).stdout.startswith("made here and unchanged: yes")
     assert (tmp_path / "out.mp4").stat().st_size > 1000 and (tmp_path / "again.json").exists()
+
+
+def test_the_file_of_jobs(tmp_path: Path) -> None:
+    (jobs,) = blocks("jsonl")
+    (tmp_path / "jobs.jsonl").write_text(jobs, encoding="utf-8")
+    ((_, *arguments),) = (words for words in commands("python -m concat_id generate") if "--jobs" in words)
+    assert "made: 2\nkept: 0\nfailed: 0" in run(arguments, tmp_path).stdout
+    assert len(list((tmp_path / "videos").glob("a-person-*.mp4"))) == 2
+    assert "made: 0\nkept: 2\nfailed: 0" in run(arguments, tmp_path).stdout
 
 
 def test_the_library_s_example(tmp_path: Path) -> None:

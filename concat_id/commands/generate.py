@@ -1,4 +1,4 @@
-"""`generate`: a job, from options or from a file, becomes a video."""
+"""`generate`: a job, from options or from a file, becomes a video; a file of jobs, many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from concat_id.commands.jobs import run_jobs
 from concat_id.commands.options import add_device, add_json, add_preset, add_references
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `generate`."""
     add = parser.add_argument
     add("--job", type=Path, help="JSON file with the whole job, such as a video's; instead of what follows")
+    add("--jobs", type=Path, help="file with many jobs, one on each line or in a JSON list")
     add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
@@ -48,8 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Make a video."""
+def run(options: argparse.Namespace) -> int:
+    """Make a video, or many. Returns the exit code."""
+    if options.jobs:
+        _refuse_beside("jobs", options)
+        return run_jobs(options)
     job = read_job(options).resolve()
     from concat_id.generation import Preview, Result, generate
 
@@ -69,6 +74,7 @@ def run(options: argparse.Namespace) -> None:
         output=str(event.video),
         sidecar=str(event.sidecar),
     )
+    return 0
 
 
 def read_job(options: argparse.Namespace) -> Job:
@@ -76,7 +82,7 @@ def read_job(options: argparse.Namespace) -> Job:
     from concat_id.job import Job, Settings
 
     if options.job:
-        _refuse_beside_job(options)
+        _refuse_beside("job", options)
         return Job.load(options.job)
     if options.prompt is None:
         raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
@@ -96,12 +102,12 @@ def read_job(options: argparse.Namespace) -> Job:
     )
 
 
-def _refuse_beside_job(options: argparse.Namespace) -> None:
-    """A job file says everything that determines a video."""
-    others = set(vars(options)) - {"run", "job", "output", "device", "json"}
+def _refuse_beside(file: str, options: argparse.Namespace) -> None:
+    """A file of jobs says everything that determines its videos."""
+    others = set(vars(options)) - {"run", file, "output", "device", "json"}
     given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
     if given:
-        raise InvalidJob(f"--job and {', '.join(given)} were both given; change the job's file instead.")
+        raise InvalidJob(f"--{file} and {', '.join(given)} were both given; change the file instead.")
 
 
 def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
