@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import shlex
@@ -10,7 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ui.assistant import list_tools
+from ui.served import serve_app
 
+STUDIO = "http://127.0.0.1:7860/"
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -57,11 +62,22 @@ def test_the_file_of_jobs(tmp_path: Path) -> None:
 
 
 def test_the_library_s_example(tmp_path: Path) -> None:
-    (program,) = blocks("python")
+    program, _ = blocks("python")
     lines = run(["-c", program], tmp_path).stdout.splitlines()
     assert lines[0].startswith("Preview after") and lines[-2].startswith("Result after")
     assert re.fullmatch(r"outputs/\S+\.mp4 0\.\d+", lines[-1])
     assert list((tmp_path / "outputs").glob("*.mp4"))
+
+
+def test_programs_find_the_studio(tmp_path: Path) -> None:
+    _, program = blocks("python")
+    (configuration,) = map(json.loads, blocks("json"))
+    ((_, server),) = configuration["mcpServers"].items()
+    with serve_app(tmp_path / "studio") as url:
+        printed = run(["-c", program.replace(STUDIO, url)], tmp_path).stdout
+        tools = [tool.name for tool in asyncio.run(list_tools(server["url"].replace(STUDIO, url)))]
+    assert re.search(r"^0\.\d+ .*\.mp4", printed, re.MULTILINE)
+    assert tools == ["generate"]
 
 
 @pytest.mark.parametrize("command", commands("python -m train"), ids=" ".join)

@@ -1,4 +1,4 @@
-"""A form's run for programs: `client.predict(picture, prompt, api_name="/generate")`."""
+"""A form's run for programs: `client.predict(picture, prompt, api_name="/generate")`, and a tool by MCP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def add_endpoint(
     form: TaskForm,
     inputs: Sequence[gr.components.Component],
     seed: gr.Textbox,
-    video: gr.Video,
     runner: Runner,
 ) -> None:
     """Offer a form's run to programs, with a named argument for each of its values.
@@ -30,7 +29,6 @@ def add_endpoint(
     Args:
         inputs: the form's components, in the order of its values.
         seed: that of them which is a text; programs give a number.
-        video: tells programs the type of what they get.
     """
 
     def generate(*values: Any) -> Iterator[tuple[str | None, str | None, dict[str, Any]]]:
@@ -40,12 +38,17 @@ def add_endpoint(
     # Gradio names the arguments after the function's; those of a form follow from what it asks for.
     generate.__signature__ = Signature([_describe(form, name) for name in form.values])
     generate.__doc__ = _document(form)
+    generate.__name__ = form.endpoint  # by which MCP calls the tool
     number = gr.Number(None, visible=False, label="Seed", precision=0)
+    given = [number if component is seed else component for component in inputs]
+    for component, said in zip(given, form.values.values(), strict=True):
+        _explain(component, said)
+    video = gr.Video(visible=False, label="Video")
     sidecar = gr.File(visible=False, label="Settings and scores")
     report = gr.JSON(visible=False, label="Report")
     gr.Button(visible=False).click(
         generate,
-        [number if component is seed else component for component in inputs],
+        given,
         [video, sidecar, report],
         api_name=form.endpoint,
         **GPU_QUEUE,
@@ -58,6 +61,16 @@ def _describe(form: TaskForm, name: str) -> Parameter:
     # Where the page's component has a value, Gradio takes that instead of None.
     default = Parameter.empty if name in needed else None
     return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _explain(component: gr.components.Component, said: str) -> None:
+    """Let clients say more of an argument than its type: what it is, and a slider's range."""
+    info = component.api_info_as_input()
+    about = [said, info.get("description"), info.get("additional_description")]
+    info["additional_description"] = " ".join(filter(None, about))
+    if isinstance(component, gr.Slider):
+        info |= {"minimum": component.minimum, "maximum": component.maximum}
+    component.api_info_as_input = lambda: info
 
 
 def _document(form: TaskForm) -> str:

@@ -143,7 +143,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
 
     desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
-    add_endpoint(tab.form, tab.inputs, tab.settings.seed, tab.stage.video, runner)
+    add_endpoint(tab.form, tab.inputs, tab.settings.seed, runner)
 
 
 def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:

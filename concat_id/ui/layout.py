@@ -138,6 +138,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         footer_links=["api"],
         run_history=False,
         show_error=True,
+        mcp_server=True,
         ssr_mode=False,
         **options,
     )

@@ -60,7 +60,13 @@ def build_settings(preset: Preset, page: str = "") -> SettingsPanel:
             )
             dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
         steps = gr.Slider(
-            1, 100, preset.num_inference_steps, step=1, label="Steps", info="More steps: finer and slower."
+            1,
+            100,
+            preset.num_inference_steps,
+            step=1,
+            precision=0,
+            label="Steps",
+            info="More steps: finer and slower.",
         )
         guidance = gr.Slider(
             1,

@@ -38,6 +38,27 @@ def test_one_endpoint_is_public_and_described(studio: Studio) -> None:
     assert names[:4] == ["picture", "prompt", "negative_prompt", "seed"]
 
 
+def test_each_argument_has_a_type_a_default_and_an_explanation(studio: Studio) -> None:
+    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    endpoint = client.view_api(return_format="dict")["named_endpoints"]["/generate"]
+    arguments = {entry["parameter_name"]: entry for entry in endpoint["parameters"]}
+    assert {name: entry["python_type"]["type"] for name, entry in arguments.items()} == {
+        "picture": "filepath",
+        **dict.fromkeys(("prompt", "negative_prompt"), "str"),
+        **dict.fromkeys(("seed", "steps", "face_index"), "int"),
+        **dict.fromkeys(("guidance", "likeness"), "float"),
+        "whole_picture": "bool",
+    }
+    assert [name for name, entry in arguments.items() if not entry["parameter_has_default"]] == [
+        "picture",
+        "prompt",
+    ]
+    assert (arguments["steps"]["parameter_default"], arguments["seed"]["parameter_default"]) == (20, None)
+    assert all(len(entry["python_type"]["description"]) > 5 for entry in arguments.values())
+    assert "denoising steps. numeric value between 1 and 100" in client.view_api(return_format="str")
+    assert [entry["label"] for entry in endpoint["returns"]] == ["Video", "Settings and scores", "Report"]
+
+
 def test_each_task_has_an_endpoint(full_studio: Studio, people: dict[str, Path]) -> None:
     full_studio.runs.step_s = 0.0
     client = Client(full_studio.url, verbose=False, analytics_enabled=False)
