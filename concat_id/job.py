@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, get_args
 
 from concat_id.errors import InvalidJob
@@ -79,7 +81,7 @@ class Job:
 
     def resolve(self) -> Job:
         """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
-        _check(self.preset in PRESETS, f"preset is '{self.preset}'; choose {_either(PRESETS)}.")
+        _check(self.preset in list(PRESETS), f"preset is {_show(self.preset)}; choose {_either(PRESETS)}.")
         preset = PRESETS[self.preset]
         for reference in self.references:
             _check_reference(reference)
@@ -104,7 +106,7 @@ class Job:
         """Read what `to_dict` wrote; unknown and missing keys are refused by name."""
         values = _read("job", cls, data)
         references = values.get("references")
-        _check(isinstance(references, list | tuple), f"references must be a list, got {references!r}.")
+        _check(isinstance(references, list | tuple), f"references must be a list, got {_show(references)}.")
         values["references"] = tuple(
             Reference(**_read(f"references[{index}]", Reference, reference))
             for index, reference in enumerate(references)
@@ -118,7 +120,7 @@ class Job:
         """Read a JSON file, a job's or a video's sidecar; pictures are relative to the file's folder."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InvalidJob(
                 f"'{path}' is not a readable job; give a JSON file such as lies beside every video."
             ) from error
@@ -132,13 +134,13 @@ class Job:
 
     def _check_task(self, preset: Preset) -> None:
         """Refuse tasks that the preset cannot do, and references that do not fit the task."""
-        _check(self.task in get_args(Task), f"task is '{self.task}'; choose {_either(get_args(Task))}.")
+        _check(self.task in get_args(Task), f"task is {_show(self.task)}; choose {_either(get_args(Task))}.")
         _check(
             self.task in preset.tasks,
             f"preset '{self.preset}' cannot do the task '{self.task}'; it can do {_either(preset.tasks)}.",
         )
         roles = tuple(reference.role for reference in self.references)
-        given = ", ".join(roles) or "none"
+        given = shorten(", ".join(roles), 60, placeholder=" ...") or "none"
         _check(
             roles in TASK_ROLES[self.task],
             f"the task '{self.task}' takes {_TAKES[self.task]}, got {given}{self._way_out(roles, preset)}.",
@@ -159,13 +161,16 @@ class Job:
 
 def _check_reference(reference: Reference) -> None:
     """Refuse values of the wrong kind."""
-    _check(reference.role in get_args(Role), f"role is '{reference.role}'; choose {_either(get_args(Role))}.")
+    _check(
+        reference.role in get_args(Role),
+        f"role is {_show(reference.role)}; choose {_either(get_args(Role))}.",
+    )
     if reference.face_index is not None:
         _check(reference.role == "face", f"face_index is for faces; leave it out of the {reference.role}.")
         _check_integer("face_index", reference.face_index, 0, 1000)
     _check(
         isinstance(reference.whole_picture, bool),
-        f"whole_picture must be true or false, got {reference.whole_picture!r}.",
+        f"whole_picture must be true or false, got {_show(reference.whole_picture)}.",
     )
 
 
@@ -208,18 +213,21 @@ def _check_shape(settings: Settings, preset: Preset) -> None:
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:
     """Refuse what is not a whole number of the range."""
     ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    _check(ok, f"{name} must be a whole number from {low} to {high}, got {value!r}.")
+    _check(ok, f"{name} must be a whole number from {low} to {high}, got {_show(value)}.")
 
 
 def _check_number(name: str, value: Any) -> None:
     """Refuse what is not a strength of guidance."""
     ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    _check(ok and 0 <= value <= MAX_GUIDANCE, f"{name} must be from 0 to {MAX_GUIDANCE:g}, got {value!r}.")
+    ok = ok and 0 <= value <= MAX_GUIDANCE
+    _check(ok, f"{name} must be from 0 to {MAX_GUIDANCE:g}, got {_show(value)}.")
 
 
 def _check_text(name: str, value: Any) -> None:
     """Refuse what is not a text of bearable length."""
-    _check(isinstance(value, str), f"{name} must be a text, got {value!r}.")
+    _check(isinstance(value, str), f"{name} must be a text, got {_show(value)}.")
+    halves = any("\ud800" <= character <= "\udfff" for character in value)
+    _check(not halves, f"{name} has halves of characters, which no file can hold; write it again.")
     _check(
         len(value) <= MAX_PROMPT_CHARACTERS,
         f"{name} has {len(value)} characters; shorten it to {MAX_PROMPT_CHARACTERS}.",
@@ -228,13 +236,19 @@ def _check_text(name: str, value: Any) -> None:
 
 def _read(name: str, cls: type, data: Any) -> dict[str, Any]:
     """The values for a dataclass, after its keys were checked."""
-    _check(isinstance(data, Mapping), f"{name} must be an object, got {data!r}.")
+    _check(isinstance(data, Mapping), f"{name} must be an object, got {_show(data)}.")
     known = {entry.name for entry in fields(cls)}
-    _check(set(data) <= known, f"{name} has unknown keys: {', '.join(sorted(map(str, set(data) - known)))}.")
+    unknown = ", ".join(sorted(map(str, set(data) - known)))
+    _check(not unknown, f"{name} has unknown keys: {shorten(unknown, 80, placeholder=' ...')}.")
     required = [entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING]
     missing = [key for key in required if key not in data]
     _check(not missing, f"{name} lacks {', '.join(missing)}.")
     return dict(data)
+
+
+def _show(value: Any) -> str:
+    """A value of any kind and size, in a sentence."""
+    return reprlib.repr(value)
 
 
 def _either(values: Any) -> str:

@@ -24,6 +24,7 @@ from concat_id.errors import UnreadableVideo, VideoTooLarge
 from concat_id.limits import read_limits
 
 MAX_SECONDS = 60.0
+FFMPEG_S = 30
 # Decoded frames are held in memory: 81 frames of 1080p are 0.5 GB.
 MAX_DECODED_BYTES = 1 * 2**30
 MAX_GIF_SIDE_PX = 480
@@ -189,7 +190,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     try:
         # FFmpeg's metadata format escapes '=', ';', '#', '\' and line breaks by a backslash.
         found = json.loads(re.sub(r"\\(.)", r"\1", comment.group(1), flags=re.DOTALL))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or numbers and depths that nobody wrote in earnest
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -200,7 +201,10 @@ def _run(arguments: list[str]) -> bytes:
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *arguments]
     # Standard input is never the terminal: FFmpeg would take keys from it.
-    run = subprocess.run(command, input=b"", capture_output=True, check=False)
+    try:
+        run = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=FFMPEG_S)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"FFmpeg took longer than {FFMPEG_S} s.") from error
     if run.returncode:
         raise OSError(f"FFmpeg failed: {run.stderr.decode('utf-8', 'replace').strip()[-300:]}")
     return run.stdout
