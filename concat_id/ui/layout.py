@@ -21,7 +21,7 @@ from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.form import build_form_tab, wire_form_tab
 from concat_id.ui.multi import build_multi_tab, wire_multi_tab
-from concat_id.ui.reference_slot import Prepare
+from concat_id.ui.reference_slot import NAME_EXAMPLES, Prepare
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
@@ -110,6 +110,7 @@ def build_demo(
                     built.append(kind.build(desk))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
         greet_visitor(desk)
+        demo.load(None, js=NAME_EXAMPLES, api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
     return open_queue(demo, limits)

@@ -79,6 +79,7 @@ def build_theme() -> gr.themes.Base:
         block_title_text_size="*text_sm",
         block_title_text_color="*neutral_700",
         block_title_text_color_dark="*neutral_200",
+        body_text_color_subdued="*neutral_500",
         block_info_text_color="*neutral_500",
         block_info_text_color_dark="*neutral_400",
         block_shadow="none",

@@ -1,0 +1,44 @@
+"""No serious violation of accessibility rules on any tab, as axe finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+from studio import Studio, show
+
+from concat_id.ui.layout import TABS
+
+GRAVE = ("serious", "critical")
+
+
+def find_grave_violations(page: Page) -> list[str]:
+    """What axe objects to on the page as it is, with the first elements concerned."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{found['id']}: {found['help']}: {[node['html'][:200] for node in found['nodes'][:3]]}"
+        for found in violations
+        if found["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_no_tab_has_a_grave_violation(
+    full_studio: Studio, open_page: Callable[..., Page], color_scheme: str
+) -> None:
+    full_studio.runs.step_s = 0.0
+    page = open_page(full_studio.url, color_scheme=color_scheme)
+    page.locator("#people button.gallery-item").first.click()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.fill("#prompt textarea", "a person laughing on a beach")
+    page.click("#generate")
+    page.wait_for_selector("#scores [data-state=final]", timeout=60_000)
+    complaints = {}
+    for kind in TABS:
+        if page.locator(f"button[data-tab-id={kind.id}]").count():
+            show(page, kind.id)
+            complaints[kind.id] = find_grave_violations(page)
+    assert len(complaints) >= 6
+    assert not any(complaints.values()), complaints
