@@ -1,6 +1,7 @@
 # CPU:   docker build -t concat-id-studio .
 # CUDA:  docker build -t concat-id-studio --build-arg TORCH_BACKEND=cu130 .
-# Run:   docker run -p 7860:7860 -v concat-id:/home/studio/app/outputs concat-id-studio   (CUDA: add --gpus all)
+# Run:   docker run -p 7860:7860 -v concat-id:/home/studio/app/outputs -v concat-id-cache:/home/studio/.cache \
+#            concat-id-studio   (CUDA: add --gpus all)
 # The model (CONCAT_ID_PRESET) and limits for visitors (CONCAT_ID_RUNS_PER_HOUR, ...: see the README) are set by -e.
 FROM python:3.11-slim
 
@@ -17,7 +18,7 @@ RUN pip install --no-cache-dir uv==0.13.8 \
     && uv pip install --system --no-cache --torch-backend="${TORCH_BACKEND}" -r requirements.txt
 
 RUN useradd --create-home --uid 1000 studio \
-    && mkdir -p outputs \
+    && mkdir -p outputs /home/studio/.cache \
     && chown -R studio:studio /home/studio
 COPY --chown=studio:studio . .
 USER 1000
