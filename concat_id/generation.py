@@ -19,6 +19,7 @@ import numpy as np
 
 from concat_id.credentials import load_credentials
 from concat_id.devices import choose_device
+from concat_id.errors import NoFaceFound
 from concat_id.job import Job, Reference
 from concat_id.pictures import load_picture
 from concat_id.presets import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline, Step
 
 PREVIEW_SCORED_FRAMES = 5
+# A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
+DRAWN_ONLY = "This model knows drawn people only: for photographs start with a preset such as wan-1.3b-adaln."
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,13 +179,18 @@ def _prepare(reference: Reference, picture: Image.Image, preset: str) -> Prepare
     if reference.role == "background":
         return prepare_background(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
     tools = load_face_tools(preset)
-    return prepare_face(
-        picture,
-        tools.finder,
-        tools.parser,
-        face_index=reference.face_index,
-        whole_picture=reference.whole_picture,
-    )
+    try:
+        return prepare_face(
+            picture,
+            tools.finder,
+            tools.parser,
+            face_index=reference.face_index,
+            whole_picture=reference.whole_picture,
+        )
+    except NoFaceFound as error:
+        if PRESETS[preset].knows_drawn_people_only:
+            raise NoFaceFound(f"{error} {DRAWN_ONLY}") from error
+        raise
 
 
 def _describe_target(

@@ -200,12 +200,28 @@ def _load_pipeline(name: str, device: str, dtype: torch.dtype) -> ConcatIDWanPip
 def _pipeline_folder(name: str) -> Path:
     """The diffusers folder of a preset; the authors' checkpoints are converted at first use and kept."""
     preset = PRESETS[name]
-    folder = Path(preset.base) if preset.checkpoint is None else cache_folder() / "presets" / name
+    folder = Path(preset.base) if preset.checkpoint is None else _converted_folder(name)
     if preset.checkpoint and not (folder / "model_index.json").is_file():
         from concat_id.models.convert import convert_checkpoint
 
         convert_checkpoint(locate(preset.checkpoint), locate(preset.base, patterns=_BASE_FILES), folder)
     return locate(folder / "model_index.json").parent
+
+
+def _converted_folder(name: str) -> Path:
+    """Where a preset whose checkpoint is to be converted is kept."""
+    return cache_folder() / "presets" / name
+
+
+def list_missing(name: str) -> list[Source]:
+    """Weights of a preset that are not on this machine, and would be fetched at first use."""
+    preset = PRESETS[name]
+    sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip]
+    missing = [source for source in sources if not find(source)]
+    if preset.checkpoint and not (_converted_folder(name) / "model_index.json").is_file():
+        missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
+        missing += [] if find(preset.checkpoint) else [preset.checkpoint]
+    return missing
 
 
 @lru_cache(maxsize=8)

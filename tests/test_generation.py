@@ -371,3 +371,9 @@ def test_what_a_job_does_not_need_is_not_loaded(
 ) -> None:
     monkeypatch.setattr(generation, "load_clothes_parser", lambda *_: pytest.fail("it was loaded"))
     run(job, tmp_path / "out", preview_every=0)
+
+
+def test_who_gives_a_photograph_to_the_embedded_model_learns_what_it_knows(tmp_path: Path) -> None:
+    landscape().save(tmp_path / "place.png")
+    with pytest.raises(NoFaceFound, match="no face was found .* This model knows drawn people only"):
+        prepare_reference(Reference("face", tmp_path / "place.png"))

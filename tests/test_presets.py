@@ -20,7 +20,7 @@ from toys import toy_preset, write_toy_pipeline
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, presets, weights
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
 from concat_id.errors import InvalidJob, WeightsUnavailable
-from concat_id.presets import DEFAULT_PRESET, PRESETS, load_face_tools, load_pipeline
+from concat_id.presets import DEFAULT_PRESET, PRESETS, list_missing, load_face_tools, load_pipeline
 
 HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio", "cv2", "numpy", "PIL"}
 
@@ -128,6 +128,20 @@ def test_what_is_on_this_machine_is_found_and_nothing_is_fetched(
     assert weights.find("insightface:buffalo_l") is weights.find(tmp_path / "other") is None
     (cache / "insightface" / "models" / "buffalo_l").mkdir(parents=True)
     assert weights.find("insightface:buffalo_l") and weights.find(tmp_path) == tmp_path
+
+
+def test_what_a_preset_lacks_is_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path))
+    assert list_missing("embedded") == []
+    preset = PRESETS["wan-1.3b-adaln"]
+    all_of_it = {preset.base, preset.checkpoint, preset.face_pack, preset.face_parser, preset.clip}
+    assert set(list_missing("wan-1.3b-adaln")) == all_of_it | {preset.score_pack}
+    # Converted once, neither the base nor the checkpoint is needed again.
+    folder = tmp_path / "presets" / "wan-1.3b-adaln"
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").touch()
+    assert not {preset.base, preset.checkpoint} & set(list_missing("wan-1.3b-adaln"))
 
 
 def test_a_pack_that_insightface_fetched_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

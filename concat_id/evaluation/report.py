@@ -114,21 +114,24 @@ def load_reports(output: Path) -> dict[str, dict[str, Any]]:
 
 def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
     """All presets on one page."""
-    parts = ["# Evaluation", INTRODUCTION, _commands(reports)]
+    parts = ["# Evaluation", INTRODUCTION, describe_origin(reports)]
     for name, kind in SETS.items():
-        entries = {
-            preset: report["sets"][name] for preset, report in reports.items() if name in report["sets"]
-        }
+        entries = select_entries(reports, name)
         parts.append(f"## {name}: {kind.title}")
         parts += [f"`{preset}`: {why}" for preset, why in _not_computed(reports, name)]
         if any(entry["videos"] for entry in entries.values()):
-            parts += [_main_table(name, entries), _more_table(entries), *_category_tables(entries)]
-        parts += [_failures(preset, entry) for preset, entry in entries.items() if entry["errors"]]
+            parts += [tabulate_main(name, entries), *tabulate_more(entries)]
+        parts += describe_failures(entries)
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return path
 
 
-def _commands(reports: Mapping[str, Mapping[str, Any]]) -> str:
+def select_entries(reports: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, dict[str, Any]]:
+    """What the presets that were run on a set reached on it."""
+    return {preset: report["sets"][name] for preset, report in reports.items() if name in report["sets"]}
+
+
+def describe_origin(reports: Mapping[str, Mapping[str, Any]]) -> str:
     """Which command made which rows, by which protocol, and how far the reader can be trusted."""
     lines = []
     for preset, report in reports.items():
@@ -150,7 +153,7 @@ def _not_computed(reports: Mapping[str, Mapping[str, Any]], name: str) -> Iterab
             yield preset, f"not computed; {report['not_computed'][name]}"
 
 
-def _main_table(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
+def tabulate_main(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """The paper's layout: the paper's models, then ours."""
     rows = [
         [f"*{row.model}*", str(PAPER_VIDEOS[name]), *(_number(getattr(row, key)) for key in MAIN_COLUMNS)]
@@ -163,14 +166,14 @@ def _main_table(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     return _table(["model", "N", *MAIN_COLUMNS.values()], rows)
 
 
-def _more_table(entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every further figure that at least one preset has."""
+def tabulate_more(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Every further figure that at least one preset has, and each preset's by category of prompts."""
     rows = [
         [title, *(_cell(entry["figures"].get(name), with_count=True) for entry in entries.values())]
         for name, title in MORE_ROWS.items()
         if any(name in entry["figures"] for entry in entries.values())
     ]
-    return _table(["figure", *(f"`{preset}`" for preset in entries)], rows)
+    return [_table(["figure", *(f"`{preset}`" for preset in entries)], rows), *_category_tables(entries)]
 
 
 def _category_tables(entries: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
@@ -184,6 +187,11 @@ def _category_tables(entries: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         ]
         titles = [MAIN_COLUMNS.get(name) or MORE_ROWS[name] for name in names]
         yield _table([f"`{preset}`, by category", *titles], rows)
+
+
+def describe_failures(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What went wrong, a paragraph for each preset with which something did."""
+    return [_failures(preset, entry) for preset, entry in entries.items() if entry["errors"]]
 
 
 def _failures(preset: str, entry: Mapping[str, Any]) -> str:

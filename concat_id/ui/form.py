@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from html import escape
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +28,8 @@ from concat_id.ui.reference_slot import (
 from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, wire_settings
 from concat_id.ui.stage import Stage, build_stage
 from concat_id.ui.tasks import SETTINGS, TaskForm
-from concat_id.ui.texts import STOPPED
+from concat_id.ui.texts import STOPPED, UNKNOWN_WORDS
+from concat_id.vocabulary import find_unknown_words
 
 # On a phone the stage lies below the button.
 SHOW_STAGE = (
@@ -41,6 +44,7 @@ class FormTab:
     form: TaskForm
     slots: tuple[ReferenceSlot, ...]
     prompt: gr.Textbox
+    words: gr.HTML  # what the model does not know of the prompt
     settings: SettingsPanel
     start: gr.Button
     stop: gr.Button
@@ -88,6 +92,7 @@ def build_form_tab(
             prompt = gr.Textbox(
                 label="Prompt", placeholder=form.question, lines=2, max_lines=5, elem_id=f"{page}prompt"
             )
+            words = gr.HTML(visible=False, container=False, elem_id=f"{page}words", elem_classes="cid-words")
             with gr.Column(elem_classes="cid-ideas", elem_id=f"{page}ideas"):
                 gr.Examples(
                     [[text] for text in form.ideas.values()],
@@ -102,7 +107,7 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     idle = sidebar.draw_idle(form.task, desk.runner.preset)
-    return FormTab(form, slots, prompt, settings, start, stop, place, desk.scores[form.task], idle)
+    return FormTab(form, slots, prompt, words, settings, start, stop, place, desk.scores[form.task], idle)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -111,6 +116,9 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     for slot in tab.slots:
         wire_reference_slot(slot, desk.prepare)
     wire_settings(tab.settings)
+    tab.prompt.change(
+        partial(note_unknown_words, runner.preset), tab.prompt, tab.words, trigger_mode="always_last", **QUIET
+    )
     keep_values(desk.blocks, f"{runner.preset}-{task}", [tab.prompt, *tab.settings.inputs])
 
     def begin(*form: Any) -> dict[Any, Any]:
@@ -152,6 +160,13 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         updates |= fill_reference_slot(slot, desk.prepare, reference)
     return updates
+
+
+def note_unknown_words(preset: str, prompt: str) -> gr.HTML:
+    """The quiet line under a prompt with words that the model never read."""
+    words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt, preset)]
+    said = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    return gr.HTML(f"<p>{escape(UNKNOWN_WORDS.format(said))}</p>" if words else "", visible=bool(words))
 
 
 def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:

@@ -11,25 +11,29 @@ from typing import Any
 
 import gradio as gr
 
+from concat_id.evaluation.report import load_reports
 from concat_id.job import Role
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import PRESETS, Preset, Task
+from concat_id.presets import EMBEDDED, PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.admission import open_queue
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
 from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.form import build_form_tab, wire_form_tab
+from concat_id.ui.models import draw_header
 from concat_id.ui.multi import build_multi_tab, wire_multi_tab
 from concat_id.ui.reference_slot import NAME_EXAMPLES, Prepare
+from concat_id.ui.results import build_results_tab
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
-from concat_id.ui.texts import FOOTNOTE, TAGLINE, TITLE
+from concat_id.ui.texts import FOOTNOTE, TITLE
 from concat_id.ui.theme import STYLE_SHEET, build_theme
 from concat_id.votes import Ballots
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+RESULTS = EMBEDDED / "results"
 EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "background": "places"}
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
@@ -69,6 +73,7 @@ def build_demo(
     preset: str,
     outputs: Path,
     examples: Path = EXAMPLES,
+    results: Path = RESULTS,
     limits: Limits = DEFAULTS,
 ) -> gr.Blocks:
     """Build the page around the functions it is given.
@@ -79,16 +84,17 @@ def build_demo(
         preset: name of the model; tabs for what it cannot do are left out.
         outputs: folder of the runs and the votes.
         examples: folder of PNG pictures offered as example people; garments and places in folders in it.
+        results: folder of an evaluation to show; without a report in it there is no such tab.
         limits: of what visitors may ask for.
     """
     model = PRESETS[preset]
-    kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)]
+    kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)] + _find_results(results)
     # Gradio serves copies of the runs' files and keeps what was uploaded: that goes at the same age.
     cache_age_s = 3600 * min(CACHE_AGE_HOURS, limits.expire_hours or CACHE_AGE_HOURS)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(CACHE_SWEEP_S, cache_age_s)
     ) as demo:
-        gr.HTML(draw_header(model), container=False, elem_classes="cid-header")
+        gr.HTML(draw_header(preset), container=False, elem_classes="cid-header")
         scores = build_sidebar([task for kind in kinds for task in kind.tasks], preset)
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         desk = Desk(
@@ -145,13 +151,16 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
     )
 
 
-def draw_header(preset: Preset) -> str:
-    """The name, what it does, and which model does it."""
-    facts = f"{preset.width} &times; {preset.height}, {preset.num_frames} frames at {preset.fps} fps"
-    return (
-        f'<header class="cid-head"><div><h1>{escape(TITLE)}</h1><p>{escape(TAGLINE)}</p></div>'
-        f'<p class="cid-model"><b>{escape(preset.title)}</b><span>{facts}</span></p></header>'
-    )
+def _find_results(folder: Path) -> list[TabKind]:
+    """The tab of an evaluation's results, where there are any."""
+    reports = load_reports(folder)
+    if not reports:
+        return []
+    return [TabKind("results", "Results", (), lambda desk: build_results_tab(folder, reports), _wire_nothing)]
+
+
+def _wire_nothing(tab: None, desk: Desk) -> None:
+    """Results are only looked at."""
 
 
 def _on_shared_gpu(generate: Generate) -> Callable[..., Any]:

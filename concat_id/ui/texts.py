@@ -32,6 +32,14 @@ NEGATIVE_PLACEHOLDER = "What the video should not show"
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
 NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose one of the examples."
+UNKNOWN_WORDS = (
+    "This model never read {}: it learned the words of its drawn people\u2019s captions, and may pass over "
+    "others."
+)
+HOW_TO_CHANGE_MODELS = (
+    "One model serves this page; another one is served by starting the studio with it. What is not on this "
+    "machine yet is fetched at the first start, with its progress in the terminal."
+)
 # By the reference's role: what the model gets of a picture, and the place where that will appear.
 SEEN = {
     "face": "The person alone: background, headwear and clothes are left out.",

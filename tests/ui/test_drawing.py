@@ -15,12 +15,13 @@ from studio import score_frames
 
 from concat_id.generation import Preview, Result
 from concat_id.job import Job, Reference, Role, Settings
-from concat_id.presets import Task
+from concat_id.presets import PRESETS, Task
 from concat_id.runs import Run
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
-from concat_id.ui import compare_drawing, sidebar, stage
+from concat_id.ui import compare_drawing, models, sidebar, stage
 from concat_id.ui.curve import draw_curve
+from concat_id.ui.form import note_unknown_words
 from concat_id.ui.texts import COPIED, sentence
 
 JOB = Job("single", (Reference("face", "face.png"),), "waving", Settings(seed=7))
@@ -212,3 +213,19 @@ def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
 
 def test_messages_become_sentences() -> None:
     assert sentence(ValueError("the prompt is empty; write one.")) == "The prompt is empty; write one."
+
+
+def test_the_header_lists_every_model_with_its_needs_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "list_missing", lambda name: ["hub:a/b"] if name == "wan-1.3b-stage1" else [])
+    entries = re.findall(r'<li data-model="([^"]+)">(.*?)</li>', models.draw_header("embedded"))
+    assert [name for name, _ in entries] == list(PRESETS)
+    embedded, adaln, stage1 = (entry for _, entry in entries[:3])
+    assert "serves this page" in embedded and "python app.py" not in embedded
+    assert "on this machine" in adaln and "32 GB, once" in adaln and "research only" in adaln
+    assert "not fetched yet" in stage1 and "python app.py --preset wan-1.3b-stage1" in stage1
+
+
+def test_a_prompt_of_known_words_has_no_note() -> None:
+    assert note_unknown_words("embedded", "a person laughing on a beach").visible is False
+    note = note_unknown_words("embedded", "a robot on a <surfboard>")
+    assert note.visible and "\u201crobot\u201d and \u201csurfboard\u201d" in note.value

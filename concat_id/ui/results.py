@@ -1,0 +1,62 @@
+"""The tab "Results": the evaluation that is shipped with the model, beside the paper's figures.
+
+The folder is what `python -m concat_id evaluate --output FOLDER` writes; without a report there is no tab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from concat_id.evaluation.benchmark import SETS
+from concat_id.evaluation.report import (
+    INTRODUCTION,
+    describe_failures,
+    describe_origin,
+    select_entries,
+    tabulate_main,
+    tabulate_more,
+)
+
+LIKENESS = "Likeness against editability"
+FRAMES = "Likeness, frame by frame: {}"
+SHEET = "Random results, {}: references on the left"
+
+
+def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Lay out tables, plots and contact sheets.
+
+    Args:
+        folder: that of the pictures.
+        reports: by the name of the preset, as `load_reports` reads them from the folder.
+    """
+    with gr.Column(elem_id="results-page", elem_classes=["cid-wide", "cid-results"]):
+        gr.Markdown(f"{INTRODUCTION}\n{describe_origin(reports)}")
+        for name, kind in SETS.items():
+            entries = select_entries(reports, name)
+            if any(entry["videos"] for entry in entries.values()):
+                gr.Markdown(f"## {kind.title.capitalize()}\n\n{tabulate_main(name, entries)}")
+                _build_details(entries)
+                for preset in entries:
+                    _show(folder / preset / f"sheet-{name}.png", SHEET.format(reports[preset]["title"]))
+        gr.Markdown("## Plots")
+        with gr.Row():
+            _show(folder / "likeness.png", LIKENESS)
+            for preset, report in reports.items():
+                _show(folder / preset / "frames.png", FRAMES.format(report["title"]))
+
+
+def _build_details(entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """What belongs to a set's main table, folded."""
+    parts = [*tabulate_more(entries), *describe_failures(entries)]
+    with gr.Accordion("More figures, and by category of prompts", open=False):
+        gr.Markdown("\n\n".join(parts))
+
+
+def _show(picture: Path, label: str) -> None:
+    """A picture, if it is there."""
+    if picture.is_file():
+        gr.Image(str(picture), label=label, interactive=False, buttons=["fullscreen"])
