@@ -56,7 +56,9 @@ def _build_details(entries: Mapping[str, Mapping[str, Any]]) -> None:
         gr.Markdown("\n\n".join(parts))
 
 
-def _show(picture: Path, label: str) -> None:
-    """A picture, if it is there."""
+def _show(picture: Path, caption: str) -> None:
+    """A picture below its caption, if it is there."""
     if picture.is_file():
-        gr.Image(str(picture), label=label, interactive=False, buttons=["fullscreen"])
+        with gr.Column(min_width=280):
+            gr.Markdown(f"**{caption}**")
+            gr.Image(str(picture), label=caption, show_label=False, interactive=False, buttons=["fullscreen"])

@@ -13,7 +13,15 @@ from concat_id.presets import PRESETS
 from concat_id.scoring.copying import copies_reference
 from concat_id.ui.curve import draw_curve
 from concat_id.ui.face_strip import cut_strip
-from concat_id.ui.texts import COPIED, IDLE_SCORES, LOST_FACES, MISSING_JUDGES, PAPER_TICKS, POSITIONS
+from concat_id.ui.texts import (
+    AT_THE_END,
+    COPIED,
+    IDLE_SCORES,
+    LOST_FACES,
+    MISSING_JUDGES,
+    PAPER_TICKS,
+    POSITIONS,
+)
 from concat_id.weights import describe_fetching, find
 
 if TYPE_CHECKING:
@@ -43,8 +51,8 @@ class Metric:
 
 
 _ARCSIM = Metric("arcsim", "ArcSim", "likeness to the reference face")
-_CURSIM = Metric("cursim", "CurSim", "likeness by a second recogniser, at the end", judge="curricular")
-_VICLIP = Metric("viclip", "ViCLIP", "match of video and prompt, at the end", judge="video_clip")
+_CURSIM = Metric("cursim", "CurSim", "likeness by a second recogniser", judge="curricular")
+_VICLIP = Metric("viclip", "ViCLIP", "match of video and prompt", judge="video_clip")
 _CLIPDIST = Metric("clipdist", "CLIPDist", "how freely the face was edited")
 _FACES = (_ARCSIM, _CLIPDIST, _CURSIM, _VICLIP)
 _GARMENT = Metric("garment", "Garment", "likeness by CLIP, lost clothing as 0")
@@ -131,7 +139,9 @@ def _cards(
         or getattr(scores, metric.field, None) is not None
         or not (finished or metric in missing)
     ]
-    cards = "".join(_card(metric, _value(metric, scores)) for metric in shown)
+    cards = "".join(
+        _card(metric, _value(metric, scores), is_due=bool(metric.judge) and not finished) for metric in shown
+    )
     notes = ""
     if model and any(metric.paper for metric in shown):
         notes = f'<p class="cid-hint">{PAPER_TICKS[model.knows_drawn_people_only]}</p>'
@@ -160,7 +170,7 @@ def _value(metric: Metric, scores: Scores | None) -> float | None:
     return getattr(scores, metric.field)
 
 
-def _card(metric: Metric, value: float | None) -> str:
+def _card(metric: Metric, value: float | None, *, is_due: bool) -> str:
     """A number, its place between 0 and 1, and the paper's figure as a tick."""
     said = "&ndash;" if value is None else f"{value:.3f}"
     fill = "" if value is None else f'<i style="width:{100 * min(max(value, 0), 1):.1f}%"></i>'
@@ -171,7 +181,7 @@ def _card(metric: Metric, value: float | None) -> str:
     return (
         f'<article class="cid-card" data-metric="{metric.field}"><h3>{metric.title}</h3>'
         f'<strong class="cid-value">{said}</strong><div class="cid-gauge">{fill}{tick}</div>'
-        f"{note}<p>{metric.meaning}</p></article>"
+        f"{note}<p>{metric.meaning}{AT_THE_END * is_due}</p></article>"
     )
 
 

@@ -54,6 +54,7 @@ SEEN_NOTHING = {
 CHOOSE_BELOW = "Choose another face below."
 WHOLE_PICTURE = "Use the whole picture instead"
 
+AT_THE_END = ", at the end"  # goes after the meaning of scores that previews do not have
 IDLE_SCORES = "They appear while your video takes shape."
 # For presets of photographed, and of drawn people.
 PAPER_TICKS = (
