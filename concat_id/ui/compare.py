@@ -114,7 +114,9 @@ def build_compare_tab(desk: Desk) -> CompareTab:
             model = gr.Dropdown([], label="Model", visible=False, elem_id="model")
             settings = build_settings(preset, "compare-")
             make = gr.Button("Make one with these settings", size="lg", elem_id="make")
-            preview = gr.HTML(visible=False, elem_id="making-preview", container=False)
+            preview = gr.HTML(
+                visible=False, elem_id="making-preview", elem_classes="cid-canvas", container=False
+            )
             progress = gr.HTML(visible=False, elem_id="making-progress", container=False)
             stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-making")
         tally, export, csv = build_tally()

@@ -78,7 +78,12 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
     """
     ratio = read_ratio(preset)
     with gr.Column(elem_classes="cid-theatre"):
-        canvas = gr.HTML(frame_drawing(draw_empty(), ratio), elem_id=f"{page}stage", container=False)
+        canvas = gr.HTML(
+            frame_drawing(draw_empty(), ratio),
+            elem_id=f"{page}stage",
+            elem_classes="cid-canvas",
+            container=False,
+        )
         # Beside the canvas, so that a step need not send the preview again.
         progress = gr.HTML(visible=False, elem_id=f"{page}progress", container=False)
         video = gr.Video(

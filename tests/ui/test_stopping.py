@@ -9,16 +9,18 @@ from pathlib import Path
 import httpx
 from gradio_client import Client, handle_file
 from gradio_client.utils import Status
+from playwright.sync_api import Page, expect
 from studio import Studio
 
 STEP_S = 0.5
+PATIENCE_MS = 60_000
 
 
 def begin(studio: Studio, picture: Path) -> tuple[Client, object]:
     """A run that is under way."""
     studio.runs.step_s = STEP_S
     client = Client(studio.url, verbose=False, analytics_enabled=False)
-    job = client.submit(picture=handle_file(picture), prompt="laughing", steps=60, api_name="/generate")
+    job = client.submit(picture=handle_file(picture), prompt="laughing", steps=100, api_name="/generate")
     wait_until(lambda: studio.runs.steps >= 3)
     return client, job
 
@@ -71,3 +73,23 @@ def test_a_dropped_connection_ends_the_run(studio: Studio, people: dict[str, Pat
     given = {"picture": handle_file(people["one"]), "prompt": "waving", "steps": 2}
     *_, report = client.predict(**given, api_name="/generate")
     assert report["scores"] and studio.runs.most_at_once == 1
+
+
+def test_a_visitor_sees_the_place_in_the_queue_and_ends_the_run_by_leaving(
+    studio: Studio, people: dict[str, Path], open_page: Callable[..., Page]
+) -> None:
+    page = open_page(studio.url)
+    page.locator("#people button.gallery-item").first.click()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=PATIENCE_MS)
+    page.fill("#prompt textarea", "waving")
+    _, job = begin(studio, people["one"])
+    page.click("#generate")
+    expect(page.locator("#stage").get_by_text("queue: 1/1")).to_be_visible(timeout=PATIENCE_MS)
+    # What cuts off what hangs over is as high as the stage.
+    assert page.locator("#stage .wrap").bounding_box()["height"] > 200
+    job.cancel()
+    page.wait_for_selector("#stage [data-state=running] img", timeout=PATIENCE_MS)
+    steps = studio.runs.steps
+    page.close()
+    wait_until(lambda: studio.runs.closed == [1, 2])
+    assert len(studio.runs.started) == 2 and studio.runs.steps < steps + 10
