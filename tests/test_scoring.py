@@ -24,7 +24,7 @@ from concat_id.scoring.scorer import (
     sample_frames,
     summarize,
 )
-from concat_id.scoring.surroundings import score_garment, score_place
+from concat_id.scoring.surroundings import compare_garments, compare_places
 from concat_id.scoring.target import add_cursim
 
 UPPER_CLOTHES, FACE = 4, 11
@@ -281,31 +281,33 @@ def halves(label: int) -> Labels:
 
 
 def test_the_same_garment_is_more_alike_than_another(scorer: Scorer) -> None:
-    own, other = (np.asarray(garment(seed, 128)) for seed in (3, 4))
-    reference = cut_garment(Image.fromarray(own), halves(UPPER_CLOTHES))
-    same = score_garment(reference, own[None], halves(UPPER_CLOTHES), scorer.clip)
-    assert same == pytest.approx(1, abs=1e-4)
-    assert score_garment(reference, other[None], halves(UPPER_CLOTHES), scorer.clip) < same
-    both = score_garment(reference, np.stack([own, other]), halves(UPPER_CLOTHES), scorer.clip)
-    assert both < same
+    worn = [np.asarray(garment(seed, 128)) for seed in (3, 4)]
+    references = [cut_garment(Image.fromarray(frame), halves(UPPER_CLOTHES)) for frame in worn]
+
+    def compare(*frames: np.ndarray) -> list[float]:
+        return compare_garments(references, np.stack(frames), halves(UPPER_CLOTHES), scorer.clip)
+
+    same, other = compare(worn[0])
+    assert same == pytest.approx(1, abs=1e-4) and other < same
+    assert compare(worn[1]) == pytest.approx([other, same], abs=1e-4)
+    assert compare(*worn) == pytest.approx([(same + other) / 2] * 2, abs=1e-4)
 
 
 def test_a_frame_without_clothing_counts_as_nothing(scorer: Scorer) -> None:
     frames = np.asarray(garment(3, 128))[None]
-    assert score_garment(garment(3), frames, halves(0), scorer.clip) == 0
+    assert compare_garments([garment(3)], frames, halves(0), scorer.clip) == [0]
 
 
 def test_people_do_not_matter_for_the_likeness_of_a_place(scorer: Scorer) -> None:
     place, other = landscape(128), Image.new("RGB", (128, 128), (200, 40, 40))
     frame = np.asarray(place).copy()
     frame[:, :60] = np.random.default_rng(0).integers(0, 256, (128, 60, 3))
-    same = score_place(place, frame[None], halves(FACE), scorer.clip)
-    assert same > 0.98
-    assert score_place(place, frame[None], halves(0), scorer.clip) < same
-    assert score_place(other, frame[None], halves(FACE), scorer.clip) < same
+    same, different = compare_places([place, other], frame[None], halves(FACE), scorer.clip)
+    assert same > 0.98 and different < same
+    assert compare_places([place], frame[None], halves(0), scorer.clip)[0] < same
 
 
 def test_a_place_that_nobody_sees_has_no_likeness(scorer: Scorer) -> None:
     full = Labels(np.full((64, 64), FACE, np.uint8))
     frames = np.asarray(landscape(128))[None]
-    assert score_place(landscape(), frames, full, scorer.clip) is None
+    assert compare_places([landscape()], frames, full, scorer.clip) is None

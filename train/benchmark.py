@@ -31,7 +31,7 @@ PEOPLE = 50
 # Drawn faces are more alike than photographed ones: about 4 in 100 people pass the rule.
 CANDIDATES = 1800
 RENDERED_AT_ONCE = 60
-COMPANIONS = 16
+COMPANIONS = 50
 SIDE_PX = 256
 MAX_COSINE = 0.45
 TRAINING_CHUNKS = 40

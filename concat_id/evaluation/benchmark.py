@@ -96,6 +96,11 @@ class Benchmark:
     places: tuple[Subject, ...]
     prompts: Mapping[str, Mapping[str, tuple[Prompt, ...]]]  # by set and category
 
+    @property
+    def galleries(self) -> dict[Role, tuple[Subject, ...]]:
+        """By role, those among whom the one in a video is to be found again."""
+        return {"face": self.people, "garment": self.garments, "background": self.places}
+
     def cases(self, set_name: str) -> list[Case]:
         """Every group of subjects once with a prompt of every category.
 
@@ -135,10 +140,9 @@ class Benchmark:
         """Who and what appear together."""
         kind = SETS[set_name]
         if kind.companion:
-            companions = {"garment": self.garments, "background": self.places}[kind.companion]
             return [
                 ((self.people[number % len(self.people)],), companion)
-                for number, companion in enumerate(companions)
+                for number, companion in enumerate(self.galleries[kind.companion])
             ]
         starts = range(0, len(self.people) - kind.num_people + 1, kind.num_people)
         return [(self.people[start : start + kind.num_people], None) for start in starts]

@@ -73,7 +73,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
             judges,
             preset=plan.preset,
             protocol=plan.protocol,
-            gallery=benchmark.people,
+            galleries=benchmark.galleries,
             device=plan.device,
         ):
             report_progress(progress)

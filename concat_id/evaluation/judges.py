@@ -6,22 +6,40 @@ Drawn people are judged by the embedded models, photographs by the published one
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from PIL.Image import Image
+
 from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
+from concat_id.job import Role
+from concat_id.parsing import Parser
 from concat_id.pictures import load_picture
-from concat_id.presets import EMBEDDED, PRESETS, load_curricular, load_face_tools, load_video_text
+from concat_id.presets import (
+    EMBEDDED,
+    PRESETS,
+    Task,
+    load_clothes_parser,
+    load_curricular,
+    load_face_tools,
+    load_video_text,
+)
+from concat_id.references import prepare_background, prepare_garment
 from concat_id.scoring import ReferenceFace, Scorer
 from concat_id.scoring.curricularface import CurricularEmbedder
+from concat_id.scoring.surroundings import compare_garments, compare_places
 from concat_id.scoring.video_clip import VideoTextScorer
 from concat_id.weights import locate
 
 # Reads back what happens in videos of drawn people; in photographed ones it is not read.
 READER = EMBEDDED / "evaluation" / "reader.onnx"
+RETRIEVAL_STRIDE = 4
+"""Every fourth frame tells which garment or place it is."""
+NEED_CLOTHES: set[Task] = {"try-on", "background"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +50,10 @@ class Judges:
     curricular: CurricularEmbedder
     video_text: VideoTextScorer
     reader: ClipReader | None
+    clothes_parser: Parser | None  # None where no task of the preset needs it
     fingerprint: str  # changes with the judges' files
     _known: dict[Path, ReferenceFace | None] = field(default_factory=dict)
+    _prepared: dict[Path, Image] = field(default_factory=dict)
 
     def know(self, person: Subject) -> ReferenceFace | None:
         """A person's face, None if the scorer finds none in the picture; kept from one call to the next."""
@@ -44,6 +64,21 @@ class Judges:
                 self.scorer.describe(picture, faces[0], curricular=self.curricular) if faces else None
             )
         return self._known[person.picture]
+
+    def picks(self, role: Role, right: Subject, frames: np.ndarray, gallery: Sequence[Subject]) -> float:
+        """1 if of all garments or places the right one is most like that in frames (T, H, W, 3), else 0."""
+        pictures = [self.prepare(role, subject) for subject in gallery]
+        compare = {"garment": compare_garments, "background": compare_places}[role]
+        likenesses = compare(pictures, frames[::RETRIEVAL_STRIDE], self.clothes_parser, self.scorer.clip)
+        return float(likenesses is not None and gallery[int(np.argmax(likenesses))] == right)
+
+    def prepare(self, role: Role, subject: Subject) -> Image:
+        """A garment or place as the model of the preset sees it; kept from one call to the next."""
+        if subject.picture not in self._prepared:
+            prepare = {"garment": prepare_garment, "background": prepare_background}[role]
+            prepared = prepare(load_picture(subject.picture), self.clothes_parser)
+            self._prepared[subject.picture] = prepared.picture
+        return self._prepared[subject.picture]
 
 
 @lru_cache(maxsize=1)
@@ -61,6 +96,7 @@ def load_judges(preset: str) -> Judges:
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
         reader=ClipReader(reader) if reader else None,
+        clothes_parser=load_clothes_parser(preset) if NEED_CLOTHES & set(model.tasks) else None,
         fingerprint=_fingerprint(weights),
     )
 

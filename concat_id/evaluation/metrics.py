@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 
 from concat_id.errors import NoFaceFound
-from concat_id.evaluation.benchmark import Case, Subject
+from concat_id.evaluation.benchmark import SETS, Case, Subject
 from concat_id.evaluation.judges import Judges
 from concat_id.faces import Face
+from concat_id.job import Role
 from concat_id.scoring import ReferenceFace, Sampling
 from concat_id.scoring.scorer import mean_found, sample_frames
+
+Galleries = Mapping[Role, Sequence[Subject]]
+"""By role, those among whom the one in a video is to be found again."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ def measure(
     judges: Judges,
     *,
     protocol: Protocol,
-    gallery: Sequence[Subject],
+    galleries: Galleries,
 ) -> Measurement:
     """Measure a video, (T, H, W, 3) uint8 RGB.
 
     Args:
         job_scores: what the job reported of the video; garments and places are scored there.
-        gallery: people among whom the one in the video is to be found again.
+        galleries: among whom the references in the video are to be found again.
     """
     people = [_know(judges, person) for person in case.people]
     indices = sample_frames(len(frames), protocol.sampling)
@@ -80,7 +84,10 @@ def measure(
         values["worst_arcsim"] = min(person["strict_arcsim"] for person in scores["people"])
         values["worst_cursim"] = min(mean_strict(track) for track in cursim)
     else:
-        values["retrieval"] = is_found_again(case.people[0], tracks[0], gallery, judges)
+        values["retrieval"] = is_found_again(case.people[0], tracks[0], galleries["face"], judges)
+    if case.companion:
+        role = SETS[case.set_name].companion
+        values[f"{role}_retrieval"] = judges.picks(role, case.companion, seen, galleries[role])
     read = judges.reader.read(frames) if judges.reader and len(people) == 1 else {}
     values |= {
         f"right_{topic}": float(read[topic] == case.truth[topic]) for topic in read if topic in case.truth

@@ -28,6 +28,8 @@ MORE_ROWS = {
     "garment": "garment similarity",
     "background": "background similarity",
     "retrieval": "right person found among the benchmark's",
+    "garment_retrieval": "right garment found among the benchmark's",
+    "background_retrieval": "right place found among the benchmark's",
     "right_expression": "expression as the prompt says",
     "right_motion": "motion as the prompt says",
     "right_garment": "garment as the prompt or the reference says",

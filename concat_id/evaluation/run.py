@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from concat_id.evaluation.benchmark import Case, Subject
+from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
-from concat_id.evaluation.metrics import PROTOCOLS, measure
+from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
 from concat_id.generation import Result, generate
 from concat_id.presets import weights_digest
 from concat_id.video import read_video
@@ -42,7 +42,7 @@ def run_cases(
     *,
     preset: str,
     protocol: str,
-    gallery: Sequence[Subject],
+    galleries: Galleries,
     device: str | None = None,
 ) -> Iterator[Progress]:
     """Make and measure what is missing; a case that fails is written down and does not stop the others.
@@ -50,7 +50,7 @@ def run_cases(
     Args:
         folder: the preset's folder in the output.
         protocol: key of `PROTOCOLS`.
-        gallery: people among whom those in the videos are to be found again.
+        galleries: among whom the references in the videos are to be found again.
     """
     for number, case in enumerate(cases, start=1):
         path = result_path(folder, case)
@@ -60,7 +60,7 @@ def run_cases(
             key = _key(case, preset) | {"protocol": protocol, "judges": judges.fingerprint}
             if _read(path).get("key") != key:
                 video = make_video(case, folder / "videos", preset, device)
-                result = _measure(case, video, judges, protocol, gallery)
+                result = _measure(case, video, judges, protocol, galleries)
                 _write(path, {"key": key, **_describe(case), **result})
             problem.unlink(missing_ok=True)
         # Whatever goes wrong with one video: hours of others must not be lost.
@@ -104,13 +104,11 @@ def load_errors(folder: Path, cases: Sequence[Case]) -> dict[str, str]:
     return {name: report["error"] for name, report in found.items() if report}
 
 
-def _measure(
-    case: Case, video: Path, judges: Judges, protocol: str, gallery: Sequence[Subject]
-) -> dict[str, Any]:
+def _measure(case: Case, video: Path, judges: Judges, protocol: str, galleries: Galleries) -> dict[str, Any]:
     """A video's figures, from the file: the same whenever they are computed."""
     scores = _read(video.with_suffix(".json")).get("scores") or {}
     frames = read_video(video).frames
-    return asdict(measure(case, frames, scores, judges, protocol=PROTOCOLS[protocol], gallery=gallery))
+    return asdict(measure(case, frames, scores, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
 
 
 def _key(case: Case, preset: str) -> dict[str, Any]:

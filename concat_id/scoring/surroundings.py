@@ -5,6 +5,8 @@ Axes: T frames, H, W in px, E embedding width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -17,41 +19,46 @@ from concat_id.scoring.clip import CROP_PX, ClipEmbedder
 MIN_VISIBLE_SHARE = 0.1
 
 
-def score_garment(garment: Image.Image, frames: np.ndarray, parser: Parser, clip: ClipEmbedder) -> float:
-    """How much the clothing in frames looks like the reference: mean cosine, without clothing 0.
+def compare_garments(
+    garments: Sequence[Image.Image], frames: np.ndarray, parser: Parser, clip: ClipEmbedder
+) -> list[float]:
+    """How much the clothing in frames looks like each reference: mean cosine, without clothing 0.
 
     Args:
-        garment: the prepared reference, cut out onto black.
+        garments: prepared references, cut out onto black.
         frames: (T, H, W, 3) uint8.
     """
     cut = [cut_garment(Image.fromarray(frame), parser) for frame in frames]
     found = [_to_square(picture) for picture in cut if picture is not None]
     if not found:
-        return 0.0
-    reference, *embeddings = clip.embed([_to_square(garment), *found])
-    return float(np.sum(np.stack(embeddings) @ reference)) / len(frames)
+        return [0.0] * len(garments)
+    embeddings = clip.embed([*map(_to_square, garments), *found])
+    references, worn = embeddings[: len(garments)], embeddings[len(garments) :]
+    return ((references @ worn.T).sum(1) / len(frames)).tolist()
 
 
-def score_place(place: Image.Image, frames: np.ndarray, parser: Parser, clip: ClipEmbedder) -> float | None:
-    """How much the place in frames looks like the reference: mean cosine; None if people hide it in all.
+def compare_places(
+    places: Sequence[Image.Image], frames: np.ndarray, parser: Parser, clip: ClipEmbedder
+) -> list[float] | None:
+    """How much the place in frames looks like each reference: mean cosine; None if people hide it in all.
 
-    What people hide in a frame is filled in alike in the frame and in the reference.
+    What people hide in a frame is filled in alike in the frame and in the references.
 
     Args:
-        place: the prepared reference, without people.
+        places: prepared references, without people.
         frames: (T, H, W, 3) uint8.
     """
-    pairs = []
+    cosines = []
     for frame in frames:
         picture = shrink(Image.fromarray(frame), 2 * CROP_PX)
         people = find_people(picture, parser)
         if people.mean() <= 1 - MIN_VISIBLE_SHARE:
-            fitted = ImageOps.fit(place, picture.size)
-            pairs += [fill_people(fitted, people), fill_people(picture, people)]
-    if not pairs:
-        return None
-    embeddings = clip.embed([_to_square(picture) for picture in pairs])
-    return float(np.mean(np.sum(embeddings[::2] * embeddings[1::2], axis=1)))
+            fitted = [fill_people(ImageOps.fit(place, picture.size), people) for place in places]
+            seen, *references = clip.embed(
+                [_to_square(fill_people(picture, people)), *map(_to_square, fitted)]
+            )
+            cosines.append(np.stack(references) @ seen)
+    return np.mean(cosines, axis=0).tolist() if cosines else None
 
 
 def _to_square(picture: Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ from PIL import Image
 from concat_id.faces import Face
 from concat_id.parsing import Parser
 from concat_id.scoring.scorer import ReferenceFace, Sampling, Scorer, Scores, mean_found, sample_frames
-from concat_id.scoring.surroundings import score_garment, score_place
+from concat_id.scoring.surroundings import compare_garments, compare_places
 
 if TYPE_CHECKING:
     from concat_id.scoring.curricularface import CurricularEmbedder
@@ -65,9 +65,11 @@ class Target:
         tracks = self.scorer.track(self.faces, seen)
         scores = self.scorer.compare(self.faces, seen, indices, tracks)
         if self.garment:
-            scores = replace(scores, garment=score_garment(self.garment, seen, *tools))
+            (likeness,) = compare_garments([self.garment], seen, *tools)
+            scores = replace(scores, garment=likeness)
         if self.place:
-            scores = replace(scores, background=score_place(self.place, seen, *tools))
+            likenesses = compare_places([self.place], seen, *tools)
+            scores = replace(scores, background=likenesses[0] if likenesses else None)
         return scores, tracks
 
 

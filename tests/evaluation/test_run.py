@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from toys import clip_of, landscape, two_people
 
 from concat_id.__main__ import main
@@ -19,6 +20,7 @@ from concat_id.evaluation.evaluate import Plan, evaluate
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.metrics import PROTOCOLS, Measurement, measure, summarize_cursim
 from concat_id.presets import PRESETS
+from concat_id.ui.layout import EXAMPLES
 
 AUTO = PROTOCOLS["auto"]
 
@@ -28,7 +30,7 @@ def measure_clip(
 ) -> Measurement:
     """Figures of a video of the first case."""
     case = case or benchmark.cases("single")[0]
-    return measure(case, frames, {}, judges, protocol=AUTO, gallery=benchmark.people)
+    return measure(case, frames, {}, judges, protocol=AUTO, galleries=benchmark.galleries)
 
 
 class TestMetrics:
@@ -98,9 +100,18 @@ class TestMetrics:
     def test_the_job_s_own_scores_are_taken_over(self, toy_benchmark: Benchmark, judges: Judges) -> None:
         case = toy_benchmark.cases("background")[0]
         scores = {"background": 0.7, "arcsim": 0.123}
-        people = toy_benchmark.people
-        values = measure(case, clip_of(50), scores, judges, protocol=AUTO, gallery=people).values
+        galleries = toy_benchmark.galleries
+        values = measure(case, clip_of(50), scores, judges, protocol=AUTO, galleries=galleries).values
         assert values["background"] == 0.7 and values["arcsim"] != 0.123
+
+    def test_the_right_place_is_found_again(self, toy_benchmark: Benchmark, judges: Judges) -> None:
+        snow = Subject("snow", EXAMPLES / "places" / "snow.png")
+        crowded = replace(toy_benchmark, places=(snow, *toy_benchmark.places))
+        case = crowded.cases("background")[0]
+        assert case.companion is snow
+        for place, found in ((snow, 1.0), (toy_benchmark.places[0], 0.0)):
+            view = np.asarray(Image.open(place.picture).resize((128, 128)))[None]
+            assert measure_clip(crowded, judges, view, case).values["background_retrieval"] == found
 
     def test_dropping_zeros_changes_the_mean_but_not_the_strict_one(self) -> None:
         track = [[0.6, 0.0, None, 0.3]]
