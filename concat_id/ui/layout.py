@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from concat_id.evaluation.report import load_reports
 from concat_id.job import Role
@@ -17,6 +18,7 @@ from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import EMBEDDED, PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.admission import open_queue
+from concat_id.ui.callers import KeepCaller
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
 from concat_id.ui.desk import Desk, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
@@ -146,6 +148,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         run_history=False,
         show_error=True,
         mcp_server=True,
+        app_kwargs={"middleware": [Middleware(KeepCaller)]},
         ssr_mode=False,
         **options,
     )

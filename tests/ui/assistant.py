@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 
 
 @asynccontextmanager
-async def talk(url: str) -> AsyncIterator[ClientSession]:
+async def talk(url: str, **headers: str) -> AsyncIterator[ClientSession]:
     """A conversation with the server at an address."""
     async with (
-        streamable_http_client(url) as (reading, writing, _),
+        httpx.AsyncClient(headers=headers, timeout=120, follow_redirects=True) as client,
+        streamable_http_client(url, http_client=client) as (reading, writing, _),
         ClientSession(reading, writing) as session,
     ):
         await session.initialize()
@@ -28,12 +30,14 @@ async def list_tools(url: str) -> list[Tool]:
         return (await session.list_tools()).tools
 
 
-async def call_tool(url: str, name: str, **arguments: Any) -> tuple[CallToolResult, list[str | None]]:
-    """A tool's result, and the messages on the way to it."""
+async def call_tool(
+    url: str, name: str, *, caller: str = "127.0.0.1", **arguments: Any
+) -> tuple[CallToolResult, list[str | None]]:
+    """A tool's result, and the messages on the way to it, for who comes through a proxy from an address."""
     messages = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         messages.append(message)
 
-    async with talk(url) as session:
+    async with talk(url, **{"x-forwarded-for": caller}) as session:
         return await session.call_tool(name, arguments, progress_callback=note), messages

@@ -7,13 +7,23 @@ import base64
 from pathlib import Path
 
 import httpx
+import pytest
 from assistant import call_tool, list_tools
+from conftest import serve_studio
 from studio import Studio
+
+from concat_id.limits import Limits
+from concat_id.ui.callers import KeepCaller
 
 
 def address(studio: Studio) -> str:
     """Where the tools are."""
     return f"{studio.url}gradio_api/mcp/"
+
+
+def encode(picture: Path) -> str:
+    """A picture as a data address."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def test_a_tool_says_what_it_takes(studio: Studio) -> None:
@@ -39,8 +49,7 @@ def test_each_task_of_the_model_is_a_tool_and_nothing_else(full_studio: Studio) 
 
 def test_an_assistant_makes_a_video(studio: Studio, people: dict[str, Path]) -> None:
     studio.runs.step_s = 0.1
-    picture = f"data:image/png;base64,{base64.b64encode(people['one'].read_bytes()).decode()}"
-    given = {"picture": picture, "prompt": "laughing", "seed": 7, "steps": 3}
+    given = {"picture": encode(people["one"]), "prompt": "laughing", "seed": 7, "steps": 3}
     result, messages = asyncio.run(call_tool(address(studio), "generate", **given))
     video, sidecar, report = (content.text for content in result.content)
     assert not result.isError and httpx.get(video).content[4:8] == b"ftyp"
@@ -50,7 +59,7 @@ def test_an_assistant_makes_a_video(studio: Studio, people: dict[str, Path]) -> 
 
 
 def test_an_assistant_is_told_what_is_wrong(studio: Studio, people: dict[str, Path]) -> None:
-    picture = f"data:image/png;base64,{base64.b64encode(people['none'].read_bytes()).decode()}"
+    picture = encode(people["none"])
     for given, said in (
         ({"prompt": " "}, "The prompt is empty"),
         ({"prompt": "laughing"}, "No face was found in the picture"),
@@ -58,3 +67,30 @@ def test_an_assistant_is_told_what_is_wrong(studio: Studio, people: dict[str, Pa
     ):
         result, _ = asyncio.run(call_tool(address(studio), "generate", picture=picture, **given))
         assert result.isError and said in result.content[0].text
+
+
+def test_each_caller_has_the_limits_of_a_visitor(tmp_path: Path, people: dict[str, Path]) -> None:
+    given = {"picture": encode(people["one"]), "prompt": "laughing", "steps": 1}
+    with serve_studio(tmp_path, people, "embedded", Limits(runs_per_hour=1)) as studio:
+        studio.runs.step_s = 0.0
+        results = [
+            asyncio.run(call_tool(address(studio), "generate", caller=caller, **given))[0]
+            for caller in ("203.0.113.1", "203.0.113.1", "203.0.113.2")
+        ]
+    assert [result.isError for result in results] == [False, True, False]
+    assert "ou asked for 1 run within an hour" in results[1].content[0].text
+
+
+@pytest.mark.parametrize(
+    "path, kept", [("/gradio_api/mcp/", b"198.51.100.7"), ("/gradio_api/queue/join", b"made up")]
+)
+def test_a_caller_of_tools_cannot_make_an_address_up(path: str, kept: bytes) -> None:
+    seen = {}
+
+    async def app(scope: dict, *_: object) -> None:
+        seen.update(scope["headers"])
+
+    headers = [(b"x-forwarded-for", b"made up"), (b"accept", b"*/*")]
+    scope = {"type": "http", "path": path, "client": ("198.51.100.7", 5000), "headers": headers}
+    asyncio.run(KeepCaller(app)(scope, None, None))
+    assert seen == {b"x-forwarded-for": kept, b"accept": b"*/*"}
