@@ -40,6 +40,8 @@ EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "backgro
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
+# Gradio keeps a copy of the page's description, 0.3 MB, for each visit and each call by a program.
+MAX_SESSIONS = 500
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         # Folders of runs have names that cannot be guessed, and nothing lists them. All else below the
         # outputs has names that can: votes, evaluations, what the command line made.
         allowed_paths=[str(outputs.resolve() / RUNS)],
+        state_session_capacity=MAX_SESSIONS,
         max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
         css_paths=STYLE_SHEET,
