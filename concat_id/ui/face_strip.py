@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from concat_id.scoring import Scores
 
 MARGIN = 0.3  # of the face's longer side, on each side
-SIDE_PX = 96  # twice as fine as the panel shows them
+SIDE_PX = 64  # a little finer than the panel shows them
 
 
 def cut_strip(scores: Scores, frames: np.ndarray) -> list[list[str]]:
@@ -38,5 +38,5 @@ def encode_face(frame: np.ndarray, box: Sequence[int]) -> str:
     square = tuple(round(side) for side in (x - half, y - half, x + half, y + half))
     picture = Image.fromarray(frame).crop(square).resize((SIDE_PX, SIDE_PX))
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=70, method=0)
+    picture.save(buffer, "WEBP", quality=60, method=0)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
