@@ -26,7 +26,11 @@ NEW_TOKEN = (
     ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
 )
 # A link to a run says what the form should hold: what it held before stays out of the way.
-RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
+RECALL = """(kept, ...values) => {
+    // What a form of other fields left behind does not fit.
+    const fits = kept && kept.length === values.length;
+    return fits && !new URLSearchParams(location.search).has('run') ? kept : values;
+}"""
 
 # Settings that the command line sets, and no form.
 NOT_IN_FORMS = ("num_frames", "height", "width", "fps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from itertools import zip_longest
@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 
+from concat_id.comparison import MAX_SIDES
 from concat_id.generation import Preview, Progress, Result
-from concat_id.job import Job
+from concat_id.job import SEED_LIMIT, Job
 from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
@@ -46,6 +47,7 @@ class FormTab:
     prompt: gr.Textbox
     words: gr.HTML  # what the model does not know of the prompt
     settings: SettingsPanel
+    videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
     stage: Stage
@@ -101,13 +103,25 @@ def build_form_tab(
                     example_labels=list(form.ideas),
                 )
             settings = build_settings(preset, page)
+            videos = gr.Slider(
+                1,
+                MAX_SIDES,
+                1,
+                step=1,
+                precision=0,
+                label="Videos",
+                info="More than one: of the seeds that follow, to compare.",
+                elem_id=f"{page}videos",
+            )
             with gr.Row(elem_classes="cid-actions"):
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     idle = sidebar.draw_idle(form.task, desk.runner.preset)
-    return FormTab(form, slots, prompt, words, settings, start, stop, place, desk.scores[form.task], idle)
+    return FormTab(
+        form, slots, prompt, words, settings, videos, start, stop, place, desk.scores[form.task], idle
+    )
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -119,22 +133,32 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     tab.prompt.change(
         partial(note_unknown_words, runner.preset), tab.prompt, tab.words, trigger_mode="always_last", **QUIET
     )
-    keep_values(desk.blocks, f"{runner.preset}-{task}", [tab.prompt, *tab.settings.inputs])
+    keep_values(desk.blocks, f"{runner.preset}-{task}", [tab.prompt, *tab.settings.inputs, tab.videos])
 
     def begin(*form: Any) -> dict[Any, Any]:
         tab.form.make_job(runner.preset, *form)
         return _blank(tab, running=True)
 
-    def run(visitor: str, *form: Any) -> Iterator[dict[Any, Any]]:
-        job = tab.form.make_job(runner.preset, *form)
-        for event in runner.run(job, visitor):
-            yield _update(tab, event, job, runner.fps)
+    def run(visitor: str, videos: int, *form: Any) -> Iterator[dict[Any, Any]]:
+        jobs, made = follow_seed(tab.form.make_job(runner.preset, *form), int(videos)), []
+        for job in jobs:
+            if made:
+                yield _blank(tab, running=True)
+            which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
+            for event in runner.run(job, visitor):
+                yield _update(tab, event, job, runner.fps, which)
+            made.append(event.video.parent.name)
+        yield {
+            tab.start: gr.Button(visible=True),
+            tab.stop: gr.Button(visible=False),
+            **(tab.stage.offer_comparison(made) if len(made) > 1 else {}),
+        }
 
     begun = gr.on([tab.start.click, tab.prompt.submit], begin, tab.inputs, tab.shown, **QUIET)
     tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
     running = begun.success(
         run,
-        [desk.visitor, *tab.inputs],
+        [desk.visitor, tab.videos, *tab.inputs],
         tab.shown,
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,
@@ -146,6 +170,8 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
+
+    tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
 
     def fill(restored: Restored) -> Any:
         return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
@@ -162,9 +188,15 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     return updates
 
 
-def note_unknown_words(preset: str, prompt: str) -> gr.HTML:
-    """The quiet line under a prompt with words that the model never read."""
-    words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt, preset)]
+def follow_seed(job: Job, count: int) -> list[Job]:
+    """The resolved job and others that differ from it in the seed: the ones that follow its own."""
+    seeds = [(job.settings.seed + number) % SEED_LIMIT for number in range(count)]
+    return [replace(job, settings=replace(job.settings, seed=seed)) for seed in seeds]
+
+
+def note_unknown_words(preset: str, prompt: str | None) -> gr.HTML:
+    """The quiet line under a prompt with words that the model never read; None: on a tab not shown yet."""
+    words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt or "", preset)]
     said = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
     return gr.HTML(f"<p>{escape(UNKNOWN_WORDS.format(said))}</p>" if words else "", visible=bool(words))
 
@@ -180,17 +212,12 @@ def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:
     }
 
 
-def _update(tab: FormTab, event: Progress | Result, job: Job, fps: int) -> dict[Any, Any]:
-    """What an event changes on screen."""
+def _update(tab: FormTab, event: Progress | Result, job: Job, fps: int, which: str) -> dict[Any, Any]:
+    """What an event changes on screen. Args: which: of several videos."""
     if isinstance(event, Progress):
-        updates = {tab.stage.progress: tab.stage.frame(stage.draw_progress(event))}
+        updates = {tab.stage.progress: tab.stage.frame(stage.draw_progress(event, which))}
         if isinstance(event, Preview):
             updates[tab.stage.canvas] = tab.stage.frame(stage.draw_preview(event, fps))
             updates[tab.scores] = sidebar.draw_preview(event, job)
         return updates
-    return {
-        tab.start: gr.Button(visible=True),
-        tab.stop: gr.Button(visible=False),
-        tab.scores: sidebar.draw_result(event, event.frames),
-        **tab.stage.show_video(event),
-    }
+    return {tab.scores: sidebar.draw_result(event, event.frames), **tab.stage.show_video(event)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,14 @@ class Stage:
     video: gr.Video
     save_video: gr.DownloadButton
     save_settings: gr.DownloadButton
+    made: gr.State  # the names of the runs whose videos were made together
+    compare: gr.Button  # shows them side by side
 
     @property
     def components(self) -> list[gr.components.Component]:
         """All of them, as outputs of a handler."""
-        return [self.canvas, self.progress, self.video, self.save_video, self.save_settings]
+        files = [self.save_video, self.save_settings]
+        return [self.canvas, self.progress, self.video, *files, self.made, self.compare]
 
     def frame(self, drawing: str) -> str:
         """A drawing in the proportions of the preset's videos."""
@@ -57,6 +61,7 @@ class Stage:
             self.video: gr.Video(None, visible=False),
             self.save_video: gr.DownloadButton(visible=False),
             self.save_settings: gr.DownloadButton(visible=False),
+            self.compare: gr.Button(visible=False),
         }
 
     def show_video(self, result: Result) -> dict[Any, Any]:
@@ -68,6 +73,10 @@ class Stage:
             self.save_video: gr.DownloadButton(value=str(result.video), visible=True),
             self.save_settings: gr.DownloadButton(value=str(result.sidecar), visible=True),
         }
+
+    def offer_comparison(self, names: Sequence[str]) -> dict[Any, Any]:
+        """The updates that offer to compare the videos of these runs."""
+        return {self.made: tuple(names), self.compare: gr.Button(f"Compare these {len(names)}", visible=True)}
 
 
 def build_stage(preset: Preset, page: str = "") -> Stage:
@@ -103,7 +112,8 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
             save_settings = gr.DownloadButton(
                 "Settings and scores (JSON)", visible=False, size="md", elem_id=f"{page}save-settings"
             )
-    return Stage(ratio, canvas, progress, video, save_video, save_settings)
+            compare = gr.Button(visible=False, size="md", elem_id=f"{page}compare-made")
+    return Stage(ratio, canvas, progress, video, save_video, save_settings, gr.State(()), compare)
 
 
 def read_ratio(size: Preset | Settings) -> str:
@@ -135,11 +145,11 @@ def draw_preview(preview: Preview, fps: int) -> str:
     )
 
 
-def draw_progress(progress: Progress) -> str:
-    """How far a run is."""
+def draw_progress(progress: Progress, which: str = "") -> str:
+    """How far a run is. Args: which: of several videos."""
     step = progress.index + 1
     left = f"about {max(1, round(progress.seconds_left))} s left" if step < progress.total else "finishing"
-    return _bar(step / progress.total, f"Step {step} of {progress.total}", left)
+    return _bar(step / progress.total, f"{which}Step {step} of {progress.total}", left)
 
 
 def draw_start() -> str:

@@ -205,3 +205,18 @@ def test_two_settings_are_compared_and_voted_on_blindly(
         page.set_viewport_size({"width": width, "height": 844})
         page.wait_for_timeout(400)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_videos_of_several_seeds_are_made_and_compared(
+    studio: Studio, open_page: OpenPage, people: dict[str, Path]
+) -> None:
+    studio.runs.step_s = 0.0
+    page = open_page(studio.url)
+    field = page.locator("#videos").get_by_role("spinbutton")
+    field.fill("3")
+    field.blur()
+    make_run(page, people["one"], "laughing", 4294967294)
+    page.locator("#compare-made", has_text="Compare these 3").click(timeout=PATIENCE_MS)
+    expect(page.locator("#sides video")).to_have_count(3, timeout=PATIENCE_MS)
+    # After the last seed comes the first.
+    assert [job.settings.seed for job in studio.runs.started] == [4294967294, 4294967295, 0]
