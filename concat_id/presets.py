@@ -119,8 +119,8 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
 PRESETS: dict[str, Preset] = {
     "embedded": Preset(
         title="Embedded model: drawn people",
-        tasks=("single",),
-        max_references=1,
+        tasks=("single", "multi", "try-on", "background"),
+        max_references=3,
         base=EMBEDDED,
         checkpoint=None,
         face_pack=EMBEDDED / "face_pack",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concat_id.ui.tasks import SINGLE
+from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON
 from concat_id.vocabulary import find_unknown_words
 
 
@@ -13,7 +13,8 @@ def test_a_word_outside_of_the_captions_is_named_once() -> None:
 
 
 def test_what_the_captions_say_and_the_ideas_are_known() -> None:
-    for prompt in ["", "a woman looking down-hearted, smiling!", *SINGLE.ideas.values()]:
+    ideas = [prompt for form in (SINGLE, MULTI, TRY_ON, BACKGROUND) for prompt in form.ideas.values()]
+    for prompt in ["", "a woman looking down-hearted, smiling!", *ideas]:
         assert find_unknown_words(prompt, "embedded") == []
 
 

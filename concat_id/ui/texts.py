@@ -5,11 +5,11 @@ TAGLINE = "One picture of a person and a sentence become a short video of that p
 
 # What the chip says, and the prompt behind it.
 IDEAS = {
-    "Laughing, beach": "a person laughing on a beach",
-    "Nodding, forest": "someone smiling and nodding in a forest",
-    "Waving, snow": "a surprised person waving in the snow",
+    "Laughing, beach": "a person laughing on a beach, wearing a yellow t-shirt",
+    "Nodding, forest": "someone in a blue and white striped t-shirt nodding and smiling in a forest",
+    "Waving, snow": "a surprised person in a purple hoodie waving in the snow",
     "Talking, library": "a person in a red turtleneck talking in a library",
-    "Winking, sunset": "a person winking at sunset",
+    "Winking, sunset": "a person in a teal jacket winking at sunset",
 }
 MULTI_IDEAS = {
     "Laughing, beach": "two friends laughing on a beach",
@@ -20,7 +20,7 @@ MULTI_IDEAS = {
 TRY_ON_IDEAS = {
     "Laughing, beach": "a person wearing the garment, laughing on a beach",
     "Waving, snow": "a person in the garment, waving in the snow",
-    "Talking, library": "a person wearing this garment, talking in a library",
+    "Talking, library": "a person wearing the garment, talking in a library",
 }
 BACKGROUND_IDEAS = {
     "Laughing": "a person laughing",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from served import open_browser
 from studio import PacedRuns, Studio, prepare
 
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import PRESETS, Task
 from concat_id.ui import build_demo, launch_demo
 
 
@@ -39,24 +36,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def all_tasks(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a preset that can do every task."""
-    model = replace(PRESETS["embedded"], tasks=get_args(Task), max_references=3)
-    monkeypatch.setitem(PRESETS, "all-tasks", model)
-    return "all-tasks"
-
-
-@pytest.fixture
 def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     """The page on a free port, with one example person."""
     with serve_studio(tmp_path, people, "embedded") as studio:
-        yield studio
-
-
-@pytest.fixture
-def full_studio(tmp_path: Path, people: dict[str, Path], all_tasks: str) -> Iterator[Studio]:
-    """The same page for a model that can do every task."""
-    with serve_studio(tmp_path, people, all_tasks) as studio:
         yield studio
 
 

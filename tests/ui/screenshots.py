@@ -1,4 +1,4 @@
-"""The README's pictures of the studio, taken with the embedded model.
+"""The README's pictures of the studio, with the embedded model: every tab, one in the dark, one on a phone.
 
 python tests/ui/screenshots.py [--output assets/screenshots]
 """
@@ -7,39 +7,99 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from served import ROOT, open_browser, serve_app
-from studio import wait_for_video
+from studio import show, wait_for_video
 
-# Name, width and height in px, colour scheme, which example person.
-VIEWS = (
-    ("single", 1440, 900, "light", 5),
-    ("single-dark", 1440, 900, "dark", 2),
-    ("single-phone", 390, 844, "light", 6),
+SEED = 7
+READY_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Form:
+    """A tab's form filled in: which example is clicked in which slot, and the prompt."""
+
+    task: str
+    prompt: str
+    examples: Mapping[str, int]  # by the slot's part of the elements' names
+
+    @property
+    def page(self) -> str:
+        """What goes before the names of the tab's elements."""
+        return "" if self.task == "single" else f"{self.task}-"
+
+
+SINGLE = Form("single", "a person laughing on a beach, wearing a yellow t-shirt", {"": 5})
+FORMS = (
+    SINGLE,
+    Form("multi", "two people smiling in a park", {"first-": 0, "second-": 7}),
+    Form("try-on", "a person smiling in a forest", {"face-": 3, "garment-": 0}),
+    Form("background", "a person laughing", {"face-": 5, "place-": 0}),
 )
-PROMPT, SEED = "a person laughing on a beach", 7
 
 
-def take(browser: Browser, url: str, view: tuple[str, int, int, str, int], output: Path) -> None:
-    """Make a video and picture the page."""
-    name, width, height, scheme, person = view
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page = context.new_page()
-    page.goto(url)
-    page.locator("#people button.gallery-item").nth(person).click()
-    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
-    page.fill("#prompt textarea", PROMPT)
-    page.locator("#advanced button").first.click()
-    page.fill("#seed textarea", str(SEED))
-    page.locator("#advanced button").first.click()
-    page.click("#generate")
-    wait_for_video(page)
+@dataclass(frozen=True)
+class View:
+    """A window, and the forms that are filled in and pictured in it."""
+
+    name: str  # goes behind the tab's
+    width: int  # px
+    height: int  # px
+    scheme: str = "light"
+    forms: tuple[Form, ...] = field(default=(SINGLE,))
+
+
+VIEWS = (
+    View("", 1440, 900, forms=FORMS),
+    View("-dark", 1440, 900, "dark"),
+    View("-phone", 390, 844),
+)
+
+
+def fill_in(page: Page, form: Form) -> None:
+    """Show the tab, choose the examples, write the prompt, and make the video."""
+    show(page, form.task)
+    for slot, number in form.examples.items():
+        page.locator(f"#{form.page}{slot}people button.gallery-item").nth(number).click()
+        page.wait_for_selector(f"#{form.page}{slot}seen [data-state=ready]", timeout=READY_MS)
+    page.fill(f"#{form.page}prompt textarea", form.prompt)
+    advanced = page.locator(f"#{form.page}advanced button").first
+    advanced.click()
+    page.fill(f"#{form.page}seed textarea", str(SEED))
+    advanced.click()
+    page.click(f"#{form.page}generate")
+    wait_for_video(page, f"{form.page}video")
+
+
+def picture(page: Page, path: Path, *, whole_page: bool) -> None:
+    """Write what the window shows, once it has settled."""
     page.evaluate("window.scrollTo(0, 0)")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1500)
-    page.screenshot(path=output / f"{name}.png", full_page=width < 768)
+    page.screenshot(path=path, full_page=whole_page)
+
+
+def take(browser: Browser, url: str, view: View, output: Path) -> None:
+    """Make the view's videos and picture their tabs; where all were made, also the list of them."""
+    size = {"width": view.width, "height": view.height}
+    context = browser.new_context(viewport=size, color_scheme=view.scheme)
+    page = context.new_page()
+    page.goto(url)
+    for form in view.forms:
+        fill_in(page, form)
+        picture(page, output / f"{form.task}{view.name}.png", whole_page=view.width < 768)
+    if len(view.forms) == len(FORMS):
+        show(page, "runs")
+        page.locator("#runs button").first.click()
+        page.wait_for_selector("#run-video video", timeout=READY_MS)
+        picture(page, output / "runs.png", whole_page=False)
+        if page.locator("[role=tab]", has_text="Results").count():
+            show(page, "results")
+            picture(page, output / "results.png", whole_page=False)
     context.close()
 
 

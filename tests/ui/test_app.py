@@ -136,22 +136,20 @@ SETTINGS = ("", "7", 12, 3.5, 2.0)
         ),
     ],
 )
-def test_each_task_has_a_form(
-    all_tasks: str, form: TaskForm, values: tuple, references: tuple[Reference, ...]
-) -> None:
-    job = form.make_job(all_tasks, *values)
+def test_each_task_has_a_form(form: TaskForm, values: tuple, references: tuple[Reference, ...]) -> None:
+    job = form.make_job("embedded", *values)
     assert (job.task, job.references, job.settings.seed) == (form.task, references, 7)
 
 
-def test_the_picture_that_is_missing_is_named(all_tasks: str) -> None:
+def test_the_picture_that_is_missing_is_named() -> None:
     with pytest.raises(gr.Error, match="There is no picture of person 2 yet"):
         MULTI.make_job(
-            all_tasks, "a.png", None, "waving", *SETTINGS, None, None, False, None, False, None, False
+            "embedded", "a.png", None, "waving", *SETTINGS, None, None, False, None, False, None, False
         )
     with pytest.raises(
         gr.Error, match="There is no picture of a garment yet; upload one, paste one, take one."
     ):
-        TRY_ON.make_job(all_tasks, "a.png", None, "waving", *SETTINGS, None, None, False, False, False)
+        TRY_ON.make_job("embedded", "a.png", None, "waving", *SETTINGS, None, None, False, False, False)
 
 
 def test_a_model_of_two_references_has_no_slot_for_a_third() -> None:
@@ -167,13 +165,14 @@ def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
     assert seconds("embedded", 20) < seconds("wan-1.3b-adaln", 20) < seconds("wan-1.3b-adaln", 50) < 300
 
 
-def test_a_tab_is_shown_only_where_the_model_can_do_it(tmp_path: Path) -> None:
-    demo = build_demo(PacedRuns().generate, prepare, preset="embedded", outputs=tmp_path)
+@pytest.mark.parametrize(
+    ("preset", "forms"),
+    [
+        ("embedded", ["Single identity", "Multi identity", "Try-on", "Background"]),
+        ("wan-1.3b-adaln", ["Single identity"]),
+    ],
+)
+def test_a_tab_is_shown_only_where_the_model_can_do_it(tmp_path: Path, preset: str, forms: list[str]) -> None:
+    demo = build_demo(PacedRuns().generate, prepare, preset=preset, outputs=tmp_path, results=tmp_path)
     tabs = [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
-    assert tabs == ["Single identity", "Runs", "Compare"]
-
-
-def test_a_model_for_all_tasks_has_all_tabs(tmp_path: Path, all_tasks: str) -> None:
-    demo = build_demo(PacedRuns().generate, prepare, preset=all_tasks, outputs=tmp_path)
-    tabs = [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
-    assert tabs == ["Single identity", "Multi identity", "Try-on", "Background", "Runs", "Compare"]
+    assert tabs == [*forms, "Runs", "Compare"]

@@ -51,7 +51,8 @@ class Stranger:
 
     def restore(self, path: str) -> dict[str, Any]:
         """Restore the settings of a video that is said to be uploaded."""
-        event = next(event for event in self.events if event["targets"][0][1] == "upload")
+        uploads = (event for event in self.events if event["targets"][0][1] == "upload")
+        event = next(event for event in uploads if len(event["inputs"]) == 2)  # the file, and who it is
         return self._call(event, [_file(path), ""])
 
     def _call(self, event: dict[str, Any], data: list[Any]) -> dict[str, Any]:

@@ -37,10 +37,10 @@ def seen_in(page: Page, slot: str) -> str | None:
 
 
 def test_people_from_a_group_photo_are_swapped_and_scored(
-    full_studio: Studio, open_page: OpenPage, people: dict[str, Path]
+    studio: Studio, open_page: OpenPage, people: dict[str, Path]
 ) -> None:
-    full_studio.runs.step_s = 0.0
-    page = open_page(full_studio.url)
+    studio.runs.step_s = 0.0
+    page = open_page(studio.url)
     show(page, "multi")
     second = page.locator("#multi-second-picture [data-testid=block-label]")
     expect(second).to_contain_text("2 right")
@@ -56,7 +56,7 @@ def test_people_from_a_group_photo_are_swapped_and_scored(
     expect(page.locator("#multi-first-seen img")).to_have_attribute("src", middle, timeout=PATIENCE_MS)
     expect(page.locator("#multi-second-seen img")).to_have_attribute("src", left, timeout=PATIENCE_MS)
     generate(page, "multi", "three friends waving")
-    references = full_studio.runs.started[0].references
+    references = studio.runs.started[0].references
     assert [reference.face_index for reference in references] == [1, 0, 2]
     panel = page.locator("#multi-scores [data-state=final]")
     expect(panel).to_contain_text("Least alike: 3 right")
@@ -78,10 +78,10 @@ def test_people_from_a_group_photo_are_swapped_and_scored(
 
 
 def test_a_garment_is_tried_on_and_a_place_gone_to(
-    full_studio: Studio, open_page: OpenPage, people: dict[str, Path]
+    studio: Studio, open_page: OpenPage, people: dict[str, Path]
 ) -> None:
-    full_studio.runs.step_s = 0.0
-    page = open_page(full_studio.url)
+    studio.runs.step_s = 0.0
+    page = open_page(studio.url)
     show(page, "try-on")
     upload(page, "try-on-face", people["one"])
     page.fill("#try-on-prompt textarea", "waving")
@@ -98,7 +98,7 @@ def test_a_garment_is_tried_on_and_a_place_gone_to(
     expect(cut_out).not_to_have_attribute("src", whole, timeout=PATIENCE_MS)
     generate(page, "try-on", "wearing the garment")
     expect(value_of(page, "try-on", "garment")).to_have_text("0.610")
-    face, garment = full_studio.runs.started[0].references
+    face, garment = studio.runs.started[0].references
     assert (face.role, garment.role, garment.whole_picture) == ("face", "garment", False)
 
     show(page, "background")
@@ -107,14 +107,14 @@ def test_a_garment_is_tried_on_and_a_place_gone_to(
     upload(page, "background-face", people["one"])
     upload(page, "background-place", people["three"])
     expect(page.locator("#background-place-seen")).to_contain_text("people in the picture were removed")
-    full_studio.runs.step_s = 0.4
+    studio.runs.step_s = 0.4
     page.fill("#background-prompt textarea", "laughing")
     page.click("#background-generate")
     page.wait_for_selector("#background-stage [data-state=running] img", timeout=PATIENCE_MS)
     page.click("#background-stop")
     expect(page.locator("#background-stage")).to_contain_text("Stopped", timeout=PATIENCE_MS)
     expect(page.locator("#background-scores .cid-value").first).to_have_text("–")
-    full_studio.runs.step_s = 0.0
+    studio.runs.step_s = 0.0
     generate(page, "background", "laughing")
     expect(value_of(page, "background", "background")).to_have_text("0.720")
     page.set_viewport_size({"width": 390, "height": 844})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from pathlib import Path
 
 import httpx
 import pytest
-from assistant import call_tool, list_tools
+from assistant import await_it, call_tool, list_tools
 from conftest import serve_studio
 from studio import Studio
 
@@ -27,7 +26,7 @@ def encode(picture: Path) -> str:
 
 
 def test_a_tool_says_what_it_takes(studio: Studio) -> None:
-    (tool,) = asyncio.run(list_tools(address(studio)))
+    tool, *_ = await_it(list_tools(address(studio)))
     assert tool.name == "generate" and tool.description.startswith("Make a video of the person in a picture.")
     assert tool.inputSchema["required"] == ["picture", "prompt"]
     arguments = tool.inputSchema["properties"]
@@ -42,15 +41,15 @@ def test_a_tool_says_what_it_takes(studio: Studio) -> None:
     assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 100, 20)
 
 
-def test_each_task_of_the_model_is_a_tool_and_nothing_else(full_studio: Studio) -> None:
-    names = [tool.name for tool in asyncio.run(list_tools(address(full_studio)))]
+def test_each_task_of_the_model_is_a_tool_and_nothing_else(studio: Studio) -> None:
+    names = [tool.name for tool in await_it(list_tools(address(studio)))]
     assert names == ["generate", "generate_multi", "generate_try_on", "generate_background"]
 
 
 def test_an_assistant_makes_a_video(studio: Studio, people: dict[str, Path]) -> None:
     studio.runs.step_s = 0.1
     given = {"picture": encode(people["one"]), "prompt": "laughing", "seed": 7, "steps": 3}
-    result, messages = asyncio.run(call_tool(address(studio), "generate", **given))
+    result, messages = await_it(call_tool(address(studio), "generate", **given))
     video, sidecar, report = (content.text for content in result.content)
     assert not result.isError and httpx.get(video).content[4:8] == b"ftyp"
     assert httpx.get(sidecar).json()["job"]["settings"]["seed"] == 7
@@ -65,7 +64,7 @@ def test_an_assistant_is_told_what_is_wrong(studio: Studio, people: dict[str, Pa
         ({"prompt": "laughing"}, "No face was found in the picture"),
         ({"prompt": "laughing", "steps": 500}, "500 is greater than the maximum of 100"),
     ):
-        result, _ = asyncio.run(call_tool(address(studio), "generate", picture=picture, **given))
+        result, _ = await_it(call_tool(address(studio), "generate", picture=picture, **given))
         assert result.isError and said in result.content[0].text
 
 
@@ -74,7 +73,7 @@ def test_each_caller_has_the_limits_of_a_visitor(tmp_path: Path, people: dict[st
     with serve_studio(tmp_path, people, "embedded", Limits(runs_per_hour=1)) as studio:
         studio.runs.step_s = 0.0
         results = [
-            asyncio.run(call_tool(address(studio), "generate", caller=caller, **given))[0]
+            await_it(call_tool(address(studio), "generate", caller=caller, **given))[0]
             for caller in ("203.0.113.1", "203.0.113.1", "203.0.113.2")
         ]
     assert [result.isError for result in results] == [False, True, False]
@@ -92,5 +91,5 @@ def test_a_caller_of_tools_cannot_make_an_address_up(path: str, kept: bytes) -> 
 
     headers = [(b"x-forwarded-for", b"made up"), (b"accept", b"*/*")]
     scope = {"type": "http", "path": path, "client": ("198.51.100.7", 5000), "headers": headers}
-    asyncio.run(KeepCaller(app)(scope, None, None))
+    await_it(KeepCaller(app)(scope, None, None))
     assert seen == {b"x-forwarded-for": kept, b"accept": b"*/*"}
