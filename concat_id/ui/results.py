@@ -61,4 +61,11 @@ def _show(picture: Path, caption: str) -> None:
     if picture.is_file():
         with gr.Column(min_width=280):
             gr.Markdown(f"**{caption}**")
-            gr.Image(str(picture), label=caption, show_label=False, interactive=False, buttons=["fullscreen"])
+            gr.Image(
+                str(picture),
+                label=caption,
+                alt_text=caption,
+                show_label=False,
+                interactive=False,
+                buttons=["fullscreen"],
+            )
