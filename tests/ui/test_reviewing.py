@@ -28,8 +28,8 @@ def set_number(page: Page, label: str, value: str) -> None:
     field.blur()
 
 
-def make_run(page: Page, picture: Path, prompt: str, seed: int) -> None:
-    """Make a video in two steps, with a likeness of 2."""
+def start_run(page: Page, picture: Path, prompt: str, seed: int) -> None:
+    """Ask for a video in two steps, with a likeness of 2."""
     page.locator("#picture input[type=file]").first.set_input_files(picture)
     page.wait_for_selector("#seen [data-state=ready]", timeout=PATIENCE_MS)
     page.fill("#prompt textarea", prompt)
@@ -38,6 +38,11 @@ def make_run(page: Page, picture: Path, prompt: str, seed: int) -> None:
     set_number(page, "Steps", "2")
     set_number(page, "Likeness", "2")
     page.click("#generate")
+
+
+def make_run(page: Page, picture: Path, prompt: str, seed: int) -> None:
+    """The same, and wait for it."""
+    start_run(page, picture, prompt, seed)
     wait_for_video(page)
 
 
@@ -215,7 +220,7 @@ def test_videos_of_several_seeds_are_made_and_compared(
     field = page.locator("#videos").get_by_role("spinbutton")
     field.fill("3")
     field.blur()
-    make_run(page, people["one"], "laughing", 4294967294)
+    start_run(page, people["one"], "laughing", 4294967294)
     page.locator("#compare-made", has_text="Compare these 3").click(timeout=PATIENCE_MS)
     expect(page.locator("#sides video")).to_have_count(3, timeout=PATIENCE_MS)
     # After the last seed comes the first.
