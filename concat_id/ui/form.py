@@ -103,6 +103,9 @@ def build_form_tab(
                     example_labels=list(form.ideas),
                 )
             settings = build_settings(preset, page)
+            with gr.Row(elem_classes="cid-actions"):
+                start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
+                stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
             videos = gr.Slider(
                 1,
                 MAX_SIDES,
@@ -113,9 +116,6 @@ def build_form_tab(
                 info="More than one: of the seeds that follow, to compare.",
                 elem_id=f"{page}videos",
             )
-            with gr.Row(elem_classes="cid-actions"):
-                start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
-                stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     idle = sidebar.draw_idle(form.task, desk.runner.preset)
