@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +42,7 @@ class Preset:
     # Weights, see `concat_id.weights`
     base: Source  # a diffusers folder: the whole pipeline, or what surrounds the converted checkpoint
     checkpoint: Source | None  # the authors' checkpoint to convert; None: the base is complete
+    adapter: Source | None  # a LoRA's file, merged into the transformer
     face_pack: Source  # finds the faces of references
     score_pack: Source  # finds and embeds faces for scoring
     face_parser: Source
@@ -68,6 +70,7 @@ class Preset:
     licence: str
     download_gb: float
     memory_gb: float
+    draft: str | None = None  # the preset that makes much the same in few steps
 
     @property
     def knows_drawn_people_only(self) -> bool:
@@ -91,6 +94,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         max_references=1,
         base="hub:Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         checkpoint=f"hub:yongzhong/Concat-ID-Wan/{checkpoint}",
+        adapter=None,
         face_pack="hub:yongzhong/Concat-ID-Wan/antelopev2",
         score_pack="insightface:buffalo_l",
         face_parser="hub:jonathandinu/face-parsing",
@@ -123,6 +127,7 @@ PRESETS: dict[str, Preset] = {
         max_references=3,
         base=EMBEDDED,
         checkpoint=None,
+        adapter=None,
         face_pack=EMBEDDED / "face_pack",
         score_pack=EMBEDDED / "face_pack",
         face_parser=EMBEDDED / "face_parser",
@@ -171,30 +176,43 @@ def load_pipeline(
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
     """
-    device = choose_device(device)
-    return _load_pipeline(name, device, dtype or choose_dtype(device))
+    device, preset = choose_device(device), PRESETS[name]
+    pipeline = _load_pipeline(_pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
+    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
 
 
 @lru_cache(maxsize=1)
-def _load_pipeline(name: str, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
-    """Load a preset's pipeline and place it."""
+def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
+    """Load a pipeline and place it."""
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
 
     _hide_loading_bars()
-    preset = PRESETS[name]
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
     dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
-    pipeline = ConcatIDWanPipeline.from_pretrained(_pipeline_folder(name), dtype=dtypes)
+    pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, shift=preset.shift, use_dynamic_shifting=False
+        pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
     )
     pipeline.set_progress_bar_config(disable=True)
     if is_short_of_memory(device):
         save_memory(pipeline, device)
     return pipeline.to(device)
+
+
+@lru_cache(maxsize=1)
+def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
+    """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
+    transformer = deepcopy(pipeline.transformer)
+    transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
+    transformer.fuse_lora()
+    transformer.unload_lora()
+    own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
+    adapted = type(pipeline)(**pipeline.components | own)
+    adapted.set_progress_bar_config(disable=True)
+    return adapted
 
 
 def _pipeline_folder(name: str) -> Path:
@@ -216,8 +234,8 @@ def _converted_folder(name: str) -> Path:
 def list_missing(name: str) -> list[Source]:
     """Weights of a preset that are not on this machine, and would be fetched at first use."""
     preset = PRESETS[name]
-    sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip]
-    missing = [source for source in sources if not find(source)]
+    sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip, preset.adapter]
+    missing = [source for source in sources if source and not find(source)]
     if preset.checkpoint and not (_converted_folder(name) / "model_index.json").is_file():
         missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
         missing += [] if find(preset.checkpoint) else [preset.checkpoint]
@@ -226,9 +244,10 @@ def list_missing(name: str) -> list[Source]:
 
 @lru_cache(maxsize=8)
 def weights_digest(name: str) -> str:
-    """SHA-256 of a preset's transformer weights: which model made a video."""
-    digest = hashlib.sha256()
-    for path in sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors")):
+    """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
+    digest, adapter = hashlib.sha256(), PRESETS[name].adapter
+    shards = sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors"))
+    for path in [*shards, *([locate(adapter)] if adapter else [])]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -244,63 +263,69 @@ def _hide_loading_bars() -> None:
 
 
 def load_face_tools(name: str = DEFAULT_PRESET) -> FaceTools:
-    """What a preset looks at faces with; loaded at the first call and kept until another one is asked for."""
-    return _load_face_tools(name)
+    """What a preset looks at faces with; loaded at the first call and kept until another is asked for."""
+    preset = PRESETS[name]
+    sources = (preset.face_pack, preset.score_pack, preset.face_parser, preset.clip)
+    return _load_face_tools(*sources, preset.face_frame_size_px)
 
 
+# By what is loaded, not by preset: several presets share it, and one may be chosen after the other.
 @lru_cache(maxsize=1)
-def _load_face_tools(name: str) -> FaceTools:
-    """Load a preset's face models."""
+def _load_face_tools(
+    face_pack: Source, score_pack: Source, face_parser: Source, clip: Source, frame_size_px: int
+) -> FaceTools:
+    """Load face models."""
     from concat_id.faces import FaceFinder
     from concat_id.parsing import Parser
     from concat_id.scoring import ClipEmbedder, Scorer
 
     _hide_loading_bars()
-    preset = PRESETS[name]
-    finder = FaceFinder(locate(preset.face_pack), frame_size_px=preset.face_frame_size_px)
+    finder = FaceFinder(locate(face_pack), frame_size_px=frame_size_px)
     score_finder = finder
-    if preset.score_pack != preset.face_pack:
-        score_finder = FaceFinder(locate(preset.score_pack), frame_size_px=preset.face_frame_size_px)
-    clip = ClipEmbedder(locate(preset.clip))
-    return FaceTools(finder, Parser(locate(preset.face_parser)), clip, Scorer(score_finder, clip))
+    if score_pack != face_pack:
+        score_finder = FaceFinder(locate(score_pack), frame_size_px=frame_size_px)
+    embedder = ClipEmbedder(locate(clip))
+    return FaceTools(finder, Parser(locate(face_parser)), embedder, Scorer(score_finder, embedder))
 
 
 def load_clothes_parser(name: str = DEFAULT_PRESET) -> Parser:
     """What a preset finds garments and people with; loaded at the first call, as only some jobs need it."""
-    return _load_clothes_parser(name)
+    return _load_clothes_parser(PRESETS[name].clothes_parser)
 
 
 @lru_cache(maxsize=1)
-def _load_clothes_parser(name: str) -> Parser:
-    """Load a preset's clothes parser."""
+def _load_clothes_parser(source: Source) -> Parser:
+    """Load a clothes parser."""
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(PRESETS[name].clothes_parser, patterns=_PARSER_FILES))
+    return Parser(locate(source, patterns=_PARSER_FILES))
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:
     """What CurSim is computed by; None where its weights are not on this machine."""
-    return _load_curricular(name) if find(PRESETS[name].curricular) else None
+    source = PRESETS[name].curricular
+    return _load_curricular(source) if find(source) else None
 
 
 @lru_cache(maxsize=1)
-def _load_curricular(name: str) -> CurricularEmbedder:
-    """Load a preset's second recogniser."""
+def _load_curricular(source: Source) -> CurricularEmbedder:
+    """Load a second recogniser."""
     from concat_id.scoring.curricularface import CurricularEmbedder
 
-    return CurricularEmbedder.load(locate(PRESETS[name].curricular))
+    return CurricularEmbedder.load(locate(source))
 
 
 def load_video_text(name: str = DEFAULT_PRESET) -> VideoTextScorer | None:
     """What ViCLIP is computed by; None where its weights are not on this machine."""
-    return _load_video_text(name) if find(PRESETS[name].video_clip) else None
+    preset = PRESETS[name]
+    return _load_video_text(preset.video_clip, preset.clip) if find(preset.video_clip) else None
 
 
 @lru_cache(maxsize=1)
-def _load_video_text(name: str) -> VideoTextScorer:
-    """Load a preset's video-text model."""
+def _load_video_text(source: Source, clip: Source) -> VideoTextScorer:
+    """Load a video-text model, and the tokenizer that it shares with CLIP."""
     from concat_id.scoring.video_clip import VideoTextScorer
 
     _hide_loading_bars()
-    return VideoTextScorer.load(locate(PRESETS[name].video_clip), locate(PRESETS[name].clip))
+    return VideoTextScorer.load(locate(source), locate(clip))

@@ -15,6 +15,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from parity.figures import load_figures
+from peft import LoraConfig, get_peft_model_state_dict
 from toys import toy_preset, write_toy_pipeline
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, presets, weights
@@ -233,3 +234,42 @@ def test_weights_are_told_apart(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_p
     data[-1] ^= 1
     weights_file.write_bytes(data)
     assert presets.weights_digest(toy) != digest
+
+
+@pytest.fixture
+def adapted(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The toy preset with a LoRA that changes its transformer."""
+    transformer = ConcatIDWanTransformer3DModel.from_pretrained(tmp_path / "toy" / "transformer")
+    transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    layers = get_peft_model_state_dict(transformer)
+    ConcatIDWanPipeline.save_lora_weights(tmp_path / "adapter", transformer_lora_layers=layers)
+    adapter = next((tmp_path / "adapter").glob("*.safetensors"))
+    monkeypatch.setitem(PRESETS, "adapted", replace(PRESETS[toy], adapter=adapter))
+    return "adapted"
+
+
+def test_an_adapter_makes_another_model_of_the_same_parts(toy: str, adapted: str) -> None:
+    plain = load_pipeline(toy, "cpu", torch.float32)
+    before = denoise(plain)
+    pipeline = load_pipeline(adapted, "cpu", torch.float32)
+    assert load_pipeline(adapted, "cpu", torch.float32) is pipeline
+    assert pipeline.vae is plain.vae and pipeline.text_encoder is plain.text_encoder
+    # Both stay loaded, and neither changes the other.
+    after = denoise(pipeline)
+    assert torch.equal(denoise(load_pipeline(toy, "cpu", torch.float32)), before)
+    plain.load_lora_weights(PRESETS[adapted].adapter)
+    assert not torch.allclose(after, before)
+    torch.testing.assert_close(denoise(plain), after)
+    assert presets.weights_digest(adapted) != presets.weights_digest(toy)
+
+
+def test_a_missing_adapter_is_named(adapted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing = tmp_path / "other.safetensors"
+    monkeypatch.setitem(PRESETS, adapted, replace(PRESETS[adapted], adapter=missing))
+    assert missing in list_missing(adapted)
+    with pytest.raises(WeightsUnavailable, match="other.safetensors' is missing"):
+        load_pipeline(adapted, "cpu")
+
+
+def test_models_that_look_at_faces_are_shared_by_presets_that_name_the_same(toy: str, adapted: str) -> None:
+    assert load_face_tools(toy) is load_face_tools(adapted)
