@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +130,41 @@ def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.Captur
     files = ["--reference", str(tmp_path / "face.png"), "--video", str(tmp_path / "video.mp4")]
     assert main(["score", *files, "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)["scores"]
-    assert scores["face_rate"] == 1 and scores["arcsim"] > 0
+    assert scores["face_rate"] == 1 and scores["arcsim"] > 0 and 0 < scores["cursim"] <= 1
     assert main(["score", *files, "--sampling", "consisid-16"]) == 0
-    assert "arcsim: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "arcsim: " in printed and f"cursim: {scores['cursim']:.3f}\n" in printed
+    assert "viclip" not in printed  # there was no prompt
+
+
+def test_score_computes_what_generate_does(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concat_id.video import read_video
+
+    output = tmp_path / "out.mp4"
+    assert generate(face, output, "--seed", "7", "--steps", "1", "--json") == 0
+    generated = json.loads(capsys.readouterr().out)["scores"]
+    line = ["score", "--reference", face, "--video", str(output), "--prompt", "A person waves."]
+    assert main([*line, "--preset", "toy", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores.keys() == generated.keys() and "cursim" in scores
+    frames = read_video(output).frames
+    assert scores["viclip"] == pytest.approx(presets.load_video_text().score(frames, "A person waves."))
+
+
+def test_score_leaves_out_what_has_no_weights_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from concat_id.video import write_video
+
+    absent = replace(presets.PRESETS["embedded"], curricular=tmp_path / "none", video_clip=tmp_path / "none")
+    monkeypatch.setitem(presets.PRESETS, "embedded", absent)
+    portrait(5).save(tmp_path / "face.png")
+    write_video(clip_of(50), 8, tmp_path / "video.mp4")
+    files = ["--reference", str(tmp_path / "face.png"), "--video", str(tmp_path / "video.mp4")]
+    assert main(["score", *files, "--prompt", "A person waves.", "--json"]) == 0
+    assert not {"cursim", "viclip"} & json.loads(capsys.readouterr().out)["scores"].keys()
 
 
 def test_score_compares_several_people_and_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `score`."""
     add_references(parser)
     parser.add_argument("--video", type=Path, required=True, help="video to score")
+    parser.add_argument("--prompt", help="what the video was made from; then ViCLIP is computed, too")
     samplings = ("auto", "all", "consisid-16")
     parser.add_argument("--sampling", default="auto", choices=samplings, help="which frames (default: auto)")
     add_preset(parser)
@@ -32,24 +33,28 @@ def run(options: argparse.Namespace) -> None:
     from concat_id.video import read_video
 
     video = read_video(options.video)
-    scores = _read_target(options).score(video.frames, sampling=options.sampling)
+    target = _read_target(options)
+    scores = target.score_finished(video.frames, options.prompt or "", sampling=options.sampling)
     finish(options, scores=scores.to_dict(), video=str(options.video))
 
 
 def _read_target(options: argparse.Namespace) -> Target:
     """What the options name to compare a video with."""
     from concat_id.pictures import load_picture
-    from concat_id.presets import load_clothes_parser, load_face_tools
+    from concat_id.presets import load_clothes_parser, load_curricular, load_face_tools, load_video_text
     from concat_id.references import prepare_background, prepare_garment
     from concat_id.scoring import Target
 
     preset = options.preset or DEFAULT_PRESET
     pictures = [load_picture(path) for path in options.reference]
-    scorer = load_face_tools(preset).scorer
-    faces = tuple(scorer.describe(picture) for picture in pictures)
-    if not (options.garment or options.background):
-        return Target(scorer, faces)
-    parser = load_clothes_parser(preset)
-    garment = options.garment and prepare_garment(load_picture(options.garment), parser).picture
-    place = options.background and prepare_background(load_picture(options.background), parser).picture
-    return Target(scorer, faces, parser, garment=garment, place=place)
+    scorer, curricular = load_face_tools(preset).scorer, load_curricular(preset)
+    parser = load_clothes_parser(preset) if options.garment or options.background else None
+    return Target(
+        scorer,
+        tuple(scorer.describe(picture, curricular=curricular) for picture in pictures),
+        parser,
+        garment=options.garment and prepare_garment(load_picture(options.garment), parser).picture,
+        place=options.background and prepare_background(load_picture(options.background), parser).picture,
+        curricular=curricular,
+        video_text=load_video_text(preset) if options.prompt else None,
+    )

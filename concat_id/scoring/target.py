@@ -40,9 +40,14 @@ class Target:
         """
         return self._score(frames, sampling)[0]
 
-    def score_finished(self, frames: np.ndarray, prompt: str) -> Scores:
-        """Score a finished video, (T, H, W, 3) uint8 RGB, also by what takes too long for previews."""
-        scores, tracks = self._score(frames, "auto")
+    def score_finished(self, frames: np.ndarray, prompt: str, *, sampling: Sampling = "auto") -> Scores:
+        """Score a finished video, (T, H, W, 3) uint8 RGB, also by what takes too long for previews.
+
+        Args:
+            prompt: what `video_text` compares the video with.
+            sampling: as for `score`; `video_text` has a sampling of its own.
+        """
+        scores, tracks = self._score(frames, sampling)
         if self.curricular:
             seen = frames[list(scores.frames.indices)]
             scores = add_cursim(
