@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.weights import Source, cache_folder, find, locate
+from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
 if TYPE_CHECKING:
     import torch
@@ -240,6 +241,24 @@ def list_missing(name: str) -> list[Source]:
         missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
         missing += [] if find(preset.checkpoint) else [preset.checkpoint]
     return missing
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Everything that a preset needs is on this machine and about to be loaded."""
+
+    title: str
+
+
+def make_ready(name: str) -> Iterator[Fetching | Loading]:
+    """Fetch what a preset lacks and convert its checkpoint: after that, loading it needs no network.
+
+    Closing the generator stops it between two files; what was fetched stays.
+    """
+    patterns = {PRESETS[name].base: _BASE_FILES}
+    yield from fetch({source: patterns.get(source) for source in list_missing(name)})
+    yield Loading(PRESETS[name].title)
+    _pipeline_folder(name)
 
 
 @lru_cache(maxsize=8)

@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from concat_id.errors import WeightsUnavailable
 
 Source = Path | str
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """A file is about to be fetched."""
+
+    name: str  # where from
+    index: int  # of the file, from 0
+    total: int  # number of files
+    bytes_done: int
+    bytes_total: int  # of all files whose size is known; 0: of none
 
 
 def cache_folder() -> Path:
@@ -55,6 +69,25 @@ def find(source: Source, *, patterns: Sequence[str] | None = None) -> Path | Non
     return path if path.exists() else None
 
 
+def fetch(wanted: Mapping[Source, Sequence[str] | None]) -> Iterator[Fetching]:
+    """Fetch sources file by file; what is on this machine already is passed over.
+
+    Closing the generator, which yields before each file, stops it; what was fetched stays.
+
+    Args:
+        wanted: the patterns of each source, see `locate`.
+    """
+    files = [file for source, patterns in wanted.items() for file in _list_files(source, patterns)]
+    sizes = [file.size for file in files]
+    _check_room(sum(sizes))
+    for index, file in enumerate(files):
+        yield Fetching(file.name, index, len(files), sum(sizes[:index]), sum(sizes))
+        file.fetch()
+    # Only after this does `find` find what came from the hub: what is there in part is not there.
+    for source, patterns in wanted.items():
+        locate(source, patterns=patterns)
+
+
 def describe_fetching(source: Source) -> str:
     """The command that fetches a file or a repository of the hub."""
     owner, repository, *inside = _split(source)[1].split("/")
@@ -67,38 +100,99 @@ def _split(source: Source) -> tuple[str, str]:
     return (kind, name) if isinstance(source, str) and kind in ("hub", "insightface") else ("", str(source))
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file to fetch."""
+
+    name: str  # where from
+    size: int  # bytes; 0: unknown
+    fetch: Callable[[], object]
+
+
+def _list_files(source: Source, patterns: Sequence[str] | None) -> list[_File]:
+    """The files of a source that are not on this machine; a face pack is one file of unknown size."""
+    kind, name = _split(source)
+    return _list_hub_files(name, patterns) if kind == "hub" else [_File(name, 0, partial(locate, source))]
+
+
+def _list_hub_files(name: str, patterns: Sequence[str] | None) -> list[_File]:
+    """The files of a repository of the hub, or of a part of it, that its cache does not have."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.utils import filter_repo_objects
+
+    repository, _, patterns = _split_hub(name, patterns)
+    with _said_by_name(name):
+        listed = HfApi().model_info(repository, files_metadata=True)
+    wanted = filter_repo_objects(listed.siblings, allow_patterns=patterns, key=lambda file: file.rfilename)
+    return [
+        _File(name, file.size or 0, partial(_fetch_hub_file, name, file.rfilename, listed.sha))
+        for file in wanted
+        if not isinstance(try_to_load_from_cache(repository, file.rfilename, revision=listed.sha), str)
+    ]
+
+
+def _fetch_hub_file(name: str, file: str, commit: str) -> None:
+    """Fetch one file into the hub's own cache."""
+    from huggingface_hub import hf_hub_download
+
+    with _said_by_name(name):
+        hf_hub_download(_split_hub(name, None)[0], file, revision=commit)
+
+
+def _check_room(size: int) -> None:
+    """Refuse to fetch more bytes than the hub's cache has room for."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE)
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if size > free:
+        raise WeightsUnavailable(
+            f"{size / 1e9:.1f} GB are to be fetched, and '{folder}' has room for {free / 1e9:.1f} GB; "
+            "make room, or let HF_HOME name a folder on a larger disk."
+        )
+
+
 def _from_hub(name: str, patterns: Sequence[str] | None) -> Path:
     """A repository of the hub, or one file or folder of it."""
+    with _said_by_name(name):
+        path = _from_snapshot(name, patterns)
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return path
+
+
+@contextlib.contextmanager
+def _said_by_name(name: str) -> Iterator[None]:
+    """Say what to do where something of the hub could not be had."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError
 
     owner, repository, *_ = name.split("/")
     try:
-        path = _from_snapshot(name, patterns)
-        if path.exists():
-            return path
-        cause = None
+        yield
     except (OSError, HTTPError) as error:
-        cause = error
-    raise WeightsUnavailable(
-        f"'{name}' is not on this machine and could not be fetched from the Hugging Face hub; run "
-        f"`hf download {owner}/{repository}` where there is a network and copy what it fetched "
-        f"into '{constants.HF_HUB_CACHE}'."
-    ) from cause
+        raise WeightsUnavailable(
+            f"'{name}' is not on this machine and could not be fetched from the Hugging Face hub; run "
+            f"`hf download {owner}/{repository}` where there is a network and copy what it fetched "
+            f"into '{constants.HF_HUB_CACHE}'."
+        ) from error
 
 
 def _from_snapshot(name: str, patterns: Sequence[str] | None, *, local_files_only: bool = False) -> Path:
     """Where the hub's own cache has, or would have, a repository or one file or folder of it."""
     from huggingface_hub import snapshot_download
 
-    owner, repository, *inside = name.split("/")
-    wanted = "/".join(inside)
-    if wanted:
-        patterns = [wanted, f"{wanted}/*"]
-    folder = snapshot_download(
-        f"{owner}/{repository}", allow_patterns=patterns, local_files_only=local_files_only
-    )
-    return Path(folder) / wanted
+    repository, inside, patterns = _split_hub(name, patterns)
+    folder = snapshot_download(repository, allow_patterns=patterns, local_files_only=local_files_only)
+    return Path(folder) / inside
+
+
+def _split_hub(name: str, patterns: Sequence[str] | None) -> tuple[str, str, Sequence[str] | None]:
+    """A repository of the hub, the file or folder in it that is meant, if any, and the files' patterns."""
+    owner, repository, *parts = name.split("/")
+    inside = "/".join(parts)
+    return f"{owner}/{repository}", inside, [inside, f"{inside}/*"] if inside else patterns
 
 
 def _from_insightface(name: str) -> Path:
