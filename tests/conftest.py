@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -60,20 +59,9 @@ def pipeline(toy_folder: Path) -> ConcatIDWanPipeline:
 @pytest.fixture(params=[False, True], ids=["plain", "adaln"])
 def transformer(request: pytest.FixtureRequest) -> ConcatIDWanTransformer3DModel:
     """A toy transformer of either variant."""
-    from concat_id import ConcatIDWanTransformer3DModel
+    from toys import make_transformer
 
-    torch.manual_seed(0)
-    return ConcatIDWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=16,
-        freq_dim=16,
-        ffn_dim=32,
-        num_layers=3,
-        reference_adaln=request.param,
-    ).eval()
+    return make_transformer(num_layers=3, reference_adaln=request.param)
 
 
 @pytest.fixture

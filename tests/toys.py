@@ -21,10 +21,10 @@ TEXT_DIM = 16
 LATENT_CHANNELS = 4
 
 
-def write_toy_pipeline(folder: Path) -> Path:
-    """Save a complete pipeline of the embedded model's classes with small random weights."""
+def make_transformer(*, num_layers: int = 2, reference_adaln: bool = True) -> ConcatIDWanTransformer3DModel:
+    """A small transformer with random weights, always the same."""
     torch.manual_seed(0)
-    transformer = ConcatIDWanTransformer3DModel(
+    return ConcatIDWanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=12,
         in_channels=LATENT_CHANNELS,
@@ -32,10 +32,14 @@ def write_toy_pipeline(folder: Path) -> Path:
         text_dim=TEXT_DIM,
         freq_dim=16,
         ffn_dim=32,
-        num_layers=2,
-        rope_max_seq_len=64,
-        reference_adaln=True,
-    )
+        num_layers=num_layers,
+        reference_adaln=reference_adaln,
+    ).eval()
+
+
+def write_toy_pipeline(folder: Path) -> Path:
+    """Save a complete pipeline of the embedded model's classes with small random weights."""
+    transformer = make_transformer()
     vae = AutoencoderKLWan(
         base_dim=4,
         z_dim=LATENT_CHANNELS,
@@ -55,7 +59,7 @@ def write_toy_pipeline(folder: Path) -> Path:
     ConcatIDWanPipeline(
         tokenizer=_byte_tokenizer(),
         text_encoder=encoder.eval(),
-        transformer=transformer.eval(),
+        transformer=transformer,
         vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
     ).save_pretrained(folder)

@@ -7,6 +7,7 @@ of the same scene, and `input_ids`, `attention_mask` (B, L) of its caption.
 """
 
 import json
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
@@ -19,6 +20,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from train.optimizer import MuonModule
 
+# Made of the captions the first time they are read.
+TOKENIZER = Path(".train/clip/tokenizer")
 INPUT_SIZE = 64
 VOCABULARY_SIZE = 2048
 MAX_TOKENS = 64

@@ -91,7 +91,7 @@ def export_parser(module: parser.Parser, path: Path) -> None:
     SegformerImageProcessorPil(size=size, image_mean=mean, image_std=std).save_pretrained(path)
 
 
-def export_clip(module: clip.Clip, path: Path, *, tokenizer: Path = Path(".train/clip/tokenizer")) -> None:
+def export_clip(module: clip.Clip, path: Path, *, tokenizer: Path = clip.TOKENIZER) -> None:
     """Write the CLIP model, its tokenizer and its image processor as a transformers folder."""
     module.clip.save_pretrained(path)
     CLIPTokenizer.from_pretrained(tokenizer).save_pretrained(path)

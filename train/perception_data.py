@@ -16,10 +16,11 @@ from transformers import CLIPTokenizer
 
 from train.alignment import align_faces
 from train.clip import INPUT_SIZE as CLIP_SIZE
-from train.clip import train_tokenizer
+from train.clip import TOKENIZER, train_tokenizer
 from train.clothes_parser import relabel
 from train.degradation import Degradation
 from train.detection_canvas import compose_canvases
+from train.parser import INPUT_SIZE as PARSER_SIZE
 from train.picture_cache import (
     WARDROBE_SEED,
     Pictures,
@@ -153,25 +154,12 @@ class ParsingData(OnePerson):
 
     degradation = Degradation(softness=2.0, compression=0.06)
 
-    def __init__(
-        self,
-        folder: str = ".train/perception",
-        num_chunks: int = 40,
-        num_validation_chunks: int = 1,
-        batch_size: int = 32,
-        validation_batches: int = 8,
-        seed: int = 0,
-        crop_size: int = 128,
-    ) -> None:
-        super().__init__(folder, num_chunks, num_validation_chunks, batch_size, validation_batches, seed)
-        self.crop_size = crop_size
-
     def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
         drawn = self.draw(pictures, self.batch_size, generator)
         landmarks = self.jitter(drawn.landmarks[:, 0], generator, 0.04)
         landmarks = widen(landmarks, torch.empty(len(drawn), 1, 1).uniform_(0.9, 1.5, generator=generator))
-        crops = align_faces(drawn.frames.float() / 255, landmarks, self.crop_size)
-        labels = align_faces(drawn.labels[:, None].float(), landmarks, self.crop_size, mode="nearest")
+        crops = align_faces(drawn.frames.float() / 255, landmarks, PARSER_SIZE)
+        labels = align_faces(drawn.labels[:, None].float(), landmarks, PARSER_SIZE, mode="nearest")
         return {"pixel_values": self.degradation(crops, generator), "labels": labels[:, 0].long()}
 
 
@@ -213,27 +201,14 @@ class ClothesData(PerceptionData):
 class CaptionData(OnePerson):
     """A whole picture, a face from another moment of its scene, and the scene's caption."""
 
-    def __init__(
-        self,
-        folder: str = ".train/perception",
-        num_chunks: int = 40,
-        num_validation_chunks: int = 1,
-        batch_size: int = 64,
-        validation_batches: int = 8,
-        seed: int = 0,
-        tokenizer_folder: str = ".train/clip/tokenizer",
-    ) -> None:
-        super().__init__(folder, num_chunks, num_validation_chunks, batch_size, validation_batches, seed)
-        self.tokenizer_folder = Path(tokenizer_folder)
-
     def setup(self, stage: str) -> None:
         """Load the pictures, and the tokenizer, which is made from their captions the first time."""
         super().setup(stage)
         self.train_captions = write_chunk_captions("train", self.num_chunks)
         self.validation_captions = write_chunk_captions("validation", self.num_validation_chunks)
-        if not (self.tokenizer_folder / "tokenizer.json").is_file():
-            train_tokenizer(list(self.train_captions.values())).save_pretrained(self.tokenizer_folder)
-        self.tokenizer = CLIPTokenizer.from_pretrained(self.tokenizer_folder)
+        if not (TOKENIZER / "tokenizer.json").is_file():
+            train_tokenizer(list(self.train_captions.values())).save_pretrained(TOKENIZER)
+        self.tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
 
     def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
         captions = self.train_captions if pictures is self.train_pictures else self.validation_captions

@@ -10,8 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from diffusers import ContextParallelConfig
-
-from concat_id import ConcatIDWanTransformer3DModel
+from toys import make_transformer
 
 RANKS = 2
 # Video frames, references, latent height and width.
@@ -20,21 +19,6 @@ CASES = [
     (2, 3, 2, 4),
     (1, 3, 4, 4),  # the second process has references alone
 ]
-
-
-def make_transformer() -> ConcatIDWanTransformer3DModel:
-    torch.manual_seed(0)
-    return ConcatIDWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=16,
-        freq_dim=16,
-        ffn_dim=32,
-        num_layers=2,
-        reference_adaln=True,
-    ).eval()
 
 
 @torch.no_grad()
