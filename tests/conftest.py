@@ -12,6 +12,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+    from concat_id.job import Job
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +45,19 @@ def known_toy(toy_folder: Path) -> Iterator[None]:
     presets._load_pipeline.cache_clear()
     presets._load_face_tools.cache_clear()
     presets.weights_digest.cache_clear()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job of the toy preset with one face."""
+    from toys import portrait
+
+    from concat_id.job import Job, Reference, Settings
+
+    portrait(3).save(tmp_path / "face.png")
+    return Job(
+        "single", (Reference("face", tmp_path / "face.png"),), "A person waves.", Settings(seed=7), "toy"
+    )
 
 
 @pytest.fixture

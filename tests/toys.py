@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id.generation import Preview, Result, generate
+from concat_id.job import Job
 from concat_id.presets import PRESETS, Preset
 from concat_id.video import read_metadata, read_video
 from train.people import SEED_RANGES, render, sample_scenes
@@ -92,6 +94,13 @@ def toy_preset(folder: Path) -> Preset:
         num_inference_steps=4,
         title="Toy",
     )
+
+
+def run(job: Job, output: Path, **options: object) -> tuple[list[Preview], Result]:
+    """All previews of a job, and its result."""
+    *steps, result = generate(job, output, device="cpu", **options)
+    assert isinstance(result, Result) and [step.index for step in steps] == list(range(steps[0].total))
+    return [step for step in steps if isinstance(step, Preview)], result
 
 
 def is_same_video(first: Path, second: Path) -> bool:

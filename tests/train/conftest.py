@@ -1,0 +1,10 @@
+"""What all tests of training share."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """The same weights and noise, whichever tests run."""
+    torch.manual_seed(0)
