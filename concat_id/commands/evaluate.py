@@ -26,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--benchmark", type=Path, help="folder with a benchmark.json (default: the drawn people's)")
     add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
     add_preset(parser)
+    add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
     add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
     add_device(parser)
     add_json(parser)
@@ -36,8 +37,11 @@ def run(options: argparse.Namespace) -> None:
     if options.videos is not None and options.videos < 1:
         raise InvalidJob(f"--videos is {options.videos}; give 1 or more, or leave it out for all.")
     from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK
-    from concat_id.evaluation.evaluate import Plan, evaluate
+    from concat_id.evaluation.evaluate import Plan, evaluate, write_comparison
 
+    if options.redraw:
+        finish(options, scores=None, report=str(write_comparison(options.output)))
+        return
     plan = Plan(
         options.output,
         options.preset or DEFAULT_PRESET,

@@ -90,9 +90,16 @@ def write_outputs(plan: Plan, shown: dict[str, Sequence[Case]], judges: Judges) 
     plot_frames(results, plan.folder / "frames.png")
     for name, cases in shown.items():
         write_sheet(cases, plan.folder / "videos", plan.folder / f"sheet-{name}.png")
-    reports = load_reports(plan.output)
-    plot_likeness(reports, plan.output / "likeness.png")
-    return write_markdown(reports, plan.output / "report.md")
+    return write_comparison(plan.output)
+
+
+def write_comparison(output: Path) -> Path:
+    """What compares all presets, from the reports that are there. Returns the Markdown report."""
+    reports = load_reports(output)
+    if not reports:
+        raise InvalidJob(f"there is no report in '{output}'; evaluate a preset into it first.")
+    plot_likeness(reports, output / "likeness.png")
+    return write_markdown(reports, output / "report.md")
 
 
 def _read_benchmark(plan: Plan) -> Benchmark:

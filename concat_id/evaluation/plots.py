@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from concat_id.evaluation.report import PAPER
 from concat_id.evaluation.statistics import estimate
@@ -19,30 +21,43 @@ SET_COLORS = {
     "try-on": "tab:green",
     "background": "tab:purple",
 }
+MARKERS = "os^vDP*X<>ph"
 CURVES = {"arcsim": "ArcSim", "cursim": "CurSim"}
 
 
 def plot_likeness(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
-    """ArcSim against CLIPDist: the paper's models as crosses, ours as points with their 95 % intervals."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """Write the plot of all models."""
+    draw_likeness(reports).savefig(path, dpi=150)
+    return path
+
+
+def draw_likeness(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """ArcSim against CLIPDist: ours filled, with their 95 % intervals, the paper's models as outlines.
+
+    The shape of a marker says which model it is, its colour which set: words beside points would overlap.
+    """
+    figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
+    models: dict[str, Line2D] = {}
+    for preset, report in reports.items():
+        model = models.setdefault(preset, _marker(preset, MARKERS[len(models) % len(MARKERS)]))
+        for name, entry in report["sets"].items():
+            if {"arcsim", "clipdist"} <= entry["figures"].keys():
+                _plot_point(axes, entry["figures"], model.get_marker(), SET_COLORS[name])
     for name, rows in PAPER.items():
         for row in rows:
-            axes.plot(row.clipdist, row.arcsim, "x", color=SET_COLORS[name])
-            _label(axes, f"{row.model} (paper, {name})", row.clipdist, row.arcsim)
-    for preset, report in reports.items():
-        for name, entry in report["sets"].items():
-            figures = entry["figures"]
-            if {"arcsim", "clipdist"} <= figures.keys():
-                _plot_point(axes, figures, f"{preset} ({name})", SET_COLORS[name])
+            text, marker = f"{row.model} (paper)", MARKERS[len(models) % len(MARKERS)]
+            model = models.setdefault(text, _marker(text, marker, fillstyle="none"))
+            axes.plot(row.clipdist, row.arcsim, model.get_marker(), color=SET_COLORS[name], fillstyle="none")
+    sets = [Patch(color=color, label=name) for name, color in SET_COLORS.items()]
+    figure.legend(handles=[*models.values()], title="Models", loc="outside right upper")
+    figure.legend(handles=sets, title="Sets", loc="outside right lower")
     axes.set_xlabel("CLIPDist: the face was edited more →")
     axes.set_ylabel("ArcSim: more alike →")
-    axes.set_title("Likeness against editability; drawn people and photographs have scales of their own")
-    axes.title.set_fontsize("small")
-    axes.margins(0.15)
+    axes.set_title("Drawn people and photographs (paper) have scales of their own", fontsize="small")
+    axes.margins(0.1)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
-    return path
+    return figure
 
 
 def plot_frames(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Path:
@@ -89,7 +104,7 @@ def frame_curve(rows: Sequence[Mapping[str, Any]], curve: str) -> tuple[np.ndarr
     )
 
 
-def _plot_point(axes: Any, figures: Mapping[str, Mapping[str, float]], text: str, color: str) -> None:
+def _plot_point(axes: Any, figures: Mapping[str, Mapping[str, float]], marker: str, color: str) -> None:
     """One of our models."""
     x, y = figures["clipdist"], figures["arcsim"]
     axes.errorbar(
@@ -97,11 +112,11 @@ def _plot_point(axes: Any, figures: Mapping[str, Mapping[str, float]], text: str
         y["mean"],
         xerr=[[x["mean"] - x["low"]], [x["high"] - x["mean"]]],
         yerr=[[y["mean"] - y["low"]], [y["high"] - y["mean"]]],
-        fmt="o",
+        fmt=marker,
         color=color,
     )
-    _label(axes, text, x["mean"], y["mean"])
 
 
-def _label(axes: Any, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), textcoords="offset points", xytext=(6, 4), fontsize="x-small")
+def _marker(text: str, marker: str, *, fillstyle: str = "full") -> Line2D:
+    """A model in the legend."""
+    return Line2D([], [], marker=marker, linestyle="none", color="black", fillstyle=fillstyle, label=text)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from toys import clip_of
 
 from concat_id.evaluation.benchmark import Benchmark
-from concat_id.evaluation.plots import frame_curve, plot_frames, plot_likeness
+from concat_id.evaluation.plots import draw_likeness, frame_curve, plot_frames, plot_likeness
 from concat_id.evaluation.report import report_set, summarize, write_markdown
 from concat_id.evaluation.sheets import CELL_PX, write_sheet
 from concat_id.evaluation.statistics import estimate
@@ -104,6 +106,22 @@ class TestPictures:
             Image.open(plot_frames({"single": [result("a")], "two": []}, tmp_path / "frames.png")).width > 300
         )
         plot_frames({}, tmp_path / "none.png")
+
+    def test_nothing_written_in_the_plot_overlaps(self) -> None:
+        same = report(result("a", arcsim=0.442, clipdist=0.325))
+        figure = draw_likeness({"toy": same, "a model with a longer name": same})
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        written = [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        written += [text for legend in figure.legends for text in legend.findobj(Text) if text.get_text()]
+        assert {"toy", "Concat-ID, stage II (paper)", "two"} <= {text.get_text() for text in written}
+        boxes, page = [text.get_window_extent() for text in written], figure.bbox
+        assert all(page.x0 <= box.x0 and box.x1 <= page.x1 for box in boxes)
+        assert all(page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
+        assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+        # Two models never look the same.
+        shapes = [line.get_marker() for line in figure.legends[0].get_lines()]
+        assert len(shapes) == len(set(shapes)) == 8
 
     def test_a_sheet_shows_references_and_frames(self, toy_benchmark: Benchmark, tmp_path: Path) -> None:
         cases = toy_benchmark.cases("single")

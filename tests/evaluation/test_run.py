@@ -208,12 +208,19 @@ class TestCommand:
         answer = json.loads(printed.out.splitlines()[-1])
         assert Path(answer["report"]).is_file() and answer["videos"] == 1 and answer["failed"] == 0
         assert "single-000" in printed.err
+        (tmp_path / "out" / "likeness.png").unlink()
+        page = Path(answer["report"]).read_bytes()
+        assert main(["evaluate", "--redraw", "--output", str(tmp_path / "out")]) == 0
+        assert (tmp_path / "out" / "likeness.png").stat().st_size > 0
+        assert Path(answer["report"]).read_bytes() == page and "single-000" not in capsys.readouterr().err
         command = json.loads((tmp_path / "out" / toy / "report.json").read_text())["command"]
         assert command.startswith("python -m concat_id evaluate --preset toy --videos 1")
         assert main([*line, "--task", "multi", "--output", str(tmp_path / "other")]) == 2
         assert "cannot do the task 'multi'" in capsys.readouterr().err
         assert main([*line, "--videos", "0", "--output", str(tmp_path / "other")]) == 2
         assert "--videos is 0" in capsys.readouterr().err
+        assert main(["evaluate", "--redraw", "--output", str(tmp_path / "other")]) == 2
+        assert "there is no report in" in capsys.readouterr().err
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple]:
