@@ -3,7 +3,8 @@
     python app.py                      # the embedded model on http://127.0.0.1:7860
     python app.py --preset wan-1.3b-adaln --host 0.0.0.0 --port 8080
 
-`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET` and `CONCAT_ID_OUTPUTS` stand for the options.
+`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET`, `CONCAT_ID_MODELS` and `CONCAT_ID_OUTPUTS`
+stand for the options.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 LOGGER = logging.getLogger(__name__)
@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Before the model is loaded: on a shared GPU, `spaces` must come first.
         demo = build_demo(
             generate,
-            partial(prepare_reference, preset=options.preset),
+            prepare_reference,
             preset=options.preset,
+            models=options.models,
             outputs=options.outputs,
             limits=limits,
         )
@@ -57,14 +58,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Concat-ID Studio: identity-preserving video in the browser."
     )
     preset = environment.get("CONCAT_ID_PRESET") or DEFAULT_PRESET
-    parser.add_argument("--preset", choices=PRESETS, default=preset, help="the model to serve")
+    parser.add_argument("--preset", choices=PRESETS, default=preset, help="the model that forms begin with")
+    models = environment.get("CONCAT_ID_MODELS", "").split() or PRESETS
+    parser.add_argument("--models", choices=PRESETS, default=models, nargs="*", help="more to choose from")
     parser.add_argument("--host", default=environment.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(environment.get("GRADIO_SERVER_PORT", "7860")))
     outputs = environment.get("CONCAT_ID_OUTPUTS") or "outputs"
     parser.add_argument("--outputs", type=Path, default=outputs, help="where videos are written")
     options = parser.parse_args(arguments)
-    if options.preset not in PRESETS:  # argparse does not check defaults
-        parser.error(f"CONCAT_ID_PRESET is '{options.preset}'; choose one of {', '.join(PRESETS)}")
+    unknown = [name for name in (options.preset, *options.models) if name not in PRESETS]
+    if unknown:  # argparse does not check defaults
+        parser.error(f"there is no preset '{unknown[0]}'; choose of {', '.join(PRESETS)}")
     return options
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from concat_id.errors import NotComparable
 from concat_id.job import MAX_GUIDANCE, Job, Settings
-from concat_id.presets import PRESETS, Task
+from concat_id.presets import PRESETS, Task, list_missing
 from concat_id.runs import Run
-from concat_id.weights import cache_folder
 
 MAX_SIDES = 4
 
@@ -74,15 +73,9 @@ def vary(job: Job, preset: str, settings: Settings) -> Job:
     return replace(job, preset=preset, settings=settings).resolve()
 
 
-def presets_at_hand(task: Task, served: str) -> list[str]:
-    """The models that can do a task and need no download: the served one, the embedded, the converted."""
-    kept = cache_folder() / "presets"
-    return [
-        name
-        for name, preset in PRESETS.items()
-        if task in preset.tasks
-        and (name == served or preset.checkpoint is None or (kept / name / "model_index.json").is_file())
-    ]
+def presets_at_hand(task: Task, names: Iterable[str]) -> list[str]:
+    """Those of the presets of these names that can do a task and need no download."""
+    return [name for name in names if task in PRESETS[name].tasks and not list_missing(name)]
 
 
 def _subject(run: Run) -> tuple:

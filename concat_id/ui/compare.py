@@ -177,7 +177,7 @@ def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) 
         tab.notice: draw_notice(hindrance),
         tab.scores: draw_scores(runs, labels) if runs and not asking else "",
         **tab.ballot.show(len(runs) if asking else 0),
-        **(tab.making.offer(runs[0], desk.runner.preset) if runs else {}),
+        **(tab.making.offer(runs[0], desk.models) if runs else {}),
         tab.making.group: gr.Column(visible=bool(runs) and not asking),
     }
 

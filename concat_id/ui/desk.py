@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InvalidJob
-from concat_id.job import Job, Role
-from concat_id.presets import PRESETS, Task
+from concat_id.errors import InvalidJob, WeightsUnavailable
+from concat_id.job import Job, Reference, Role
+from concat_id.presets import PRESETS, Task, list_missing
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
 from concat_id.ui.reference_slot import Prepare
+from concat_id.ui.texts import SEEN_ONCE_FETCHED
 from concat_id.votes import Ballots
+
+if TYPE_CHECKING:
+    from concat_id.references import PreparedReference
+    from concat_id.ui.tasks import TaskForm
+
+# Takes a reference and the name of the preset that needs it.
+PrepareReference = Callable[..., "PreparedReference"]
 
 # Gradio encrypts what a browser keeps with this; a random one would lose it whenever the studio is started.
 BROWSER_SECRET = "concat-id-studio"
@@ -61,7 +70,8 @@ class Desk:
     """
 
     runner: Runner
-    prepare: Prepare
+    models: tuple[str, ...]  # names of the presets that this page offers
+    prepare: PrepareReference
     ballots: Ballots
     examples: Mapping[Role, tuple[Path, ...]]
     blocks: gr.Blocks
@@ -70,6 +80,24 @@ class Desk:
     visitor: gr.BrowserState  # the token by which a browser's runs are found again
     restored: gr.State
     compared: gr.State
+
+    def list_models(self, form: TaskForm) -> list[str]:
+        """The names of the presets that can make what a form, fitted to the page's preset, asks for."""
+        return [
+            name
+            for name in self.models
+            if form.task in PRESETS[name].tasks and form.fit(PRESETS[name]).slots == form.slots
+        ]
+
+    def prepare_for(self, model: str) -> Prepare:
+        """What makes references as a model needs them; nothing is fetched for it."""
+        if list_missing(model):
+
+            def refuse(reference: Reference) -> PreparedReference:
+                raise WeightsUnavailable(SEEN_ONCE_FETCHED)
+
+            return refuse
+        return partial(self.prepare, preset=model)
 
     @property
     def library(self) -> Library:
@@ -82,11 +110,9 @@ class Desk:
             raise InvalidJob(
                 f"there is no form for the task '{job.task}' here; start the studio with a model for it."
             )
-        model, settings = PRESETS[self.runner.preset], job.settings
-        if job.preset != self.runner.preset:
-            gr.Warning(
-                f"This was made with another model: {PRESETS[job.preset].title}. Here it looks different."
-            )
+        model, settings = PRESETS[job.preset], job.settings
+        if job.preset not in self.models:
+            gr.Warning(f"This was made with another model: {model.title}. Here it looks different.")
         elif any(getattr(settings, name) != getattr(model, name) for name in NOT_IN_FORMS):
             gr.Warning("This was made with another size, length or rate than the form here makes.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from concat_id.generation import Progress, Result
+from concat_id.job import MAX_GUIDANCE, MAX_STEPS
 from concat_id.ui.events import GPU_QUEUE, Runner
 from concat_id.ui.tasks import TaskForm
 
@@ -21,26 +22,24 @@ RETURNS = (
 def add_endpoint(
     form: TaskForm,
     inputs: Sequence[gr.components.Component],
-    seed: gr.Textbox,
     runner: Runner,
 ) -> None:
     """Offer a form's run to programs, with a named argument for each of its values.
 
     Args:
         inputs: the form's components, in the order of its values.
-        seed: that of them which is a text; programs give a number.
     """
 
     def generate(*values: Any) -> Iterator[tuple[str | None, str | None, dict[str, Any]]]:
-        for event in runner.run(form.make_job(runner.preset, *values)):
+        for event in runner.run(form.make_job(*values)):
             yield _report(event)
 
     # Gradio names the arguments after the function's; those of a form follow from what it asks for.
     generate.__signature__ = Signature([_describe(form, name) for name in form.values])
     generate.__doc__ = _document(form)
     generate.__name__ = form.endpoint  # by which MCP calls the tool
-    number = gr.Number(None, visible=False, label="Seed", precision=0)
-    given = [number if component is seed else component for component in inputs]
+    left_out = _build_blanks()
+    given = [left_out.get(name, part) for name, part in zip(form.values, inputs, strict=True)]
     for component, said in zip(given, form.values.values(), strict=True):
         _explain(component, said)
     video = gr.Video(visible=False, label="Video")
@@ -53,6 +52,16 @@ def add_endpoint(
         api_name=form.endpoint,
         **GPU_QUEUE,
     )
+
+
+def _build_blanks() -> dict[str, gr.components.Component]:
+    """What programs may leave to the model they name, while the page's fields always hold a value."""
+    return {
+        "negative_prompt": gr.Textbox(None, visible=False, label="Negative prompt"),
+        "seed": gr.Number(None, visible=False, label="Seed", precision=0),
+        "steps": gr.Number(None, visible=False, label="Steps", precision=0, minimum=1, maximum=MAX_STEPS),
+        "guidance": gr.Number(None, visible=False, label="Guidance", minimum=0, maximum=MAX_GUIDANCE),
+    }
 
 
 def _describe(form: TaskForm, name: str) -> Parameter:
@@ -68,7 +77,7 @@ def _explain(component: gr.components.Component, said: str) -> None:
     info = component.api_info_as_input()
     about = [said, info.get("description"), info.get("additional_description")]
     info["additional_description"] = " ".join(filter(None, about))
-    if isinstance(component, gr.Slider):
+    if getattr(component, "maximum", None) is not None:
         info |= {"minimum": component.minimum, "maximum": component.maximum}
     component.api_info_as_input = lambda: info
 

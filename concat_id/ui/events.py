@@ -14,7 +14,6 @@ import gradio as gr
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import Progress
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import PRESETS
 from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
@@ -46,7 +45,7 @@ def as_sentences() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs jobs for every visitor, each run in a folder of its own; forms make jobs of one preset."""
+    """Runs jobs for every visitor, each run in a folder of its own; forms begin with the preset."""
 
     generate: Generate
     preset: str
@@ -54,11 +53,6 @@ class Runner:
     limits: Limits = DEFAULTS
     # Gradio lets the next run begin as soon as one is cancelled, while its last step is still being computed.
     _turn: Lock = field(default_factory=Lock, init=False, repr=False)
-
-    @property
-    def fps(self) -> int:
-        """At which previews play."""
-        return PRESETS[self.preset].fps
 
     def run(self, job: Job, visitor: str | None = None) -> Iterator[Progress | Result]:
         """Run a job into a fresh folder whose name cannot be guessed.

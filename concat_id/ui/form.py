@@ -20,6 +20,7 @@ from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET
+from concat_id.ui.model_choice import ModelChoice, build_model_choice, wire_model_choice
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
     build_reference_slot,
@@ -46,18 +47,19 @@ class FormTab:
     slots: tuple[ReferenceSlot, ...]
     prompt: gr.Textbox
     words: gr.HTML  # what the model does not know of the prompt
+    choice: ModelChoice
     settings: SettingsPanel
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
     stage: Stage
     scores: gr.HTML
-    idle: str  # what `scores` shows while there is nothing to score
 
     @property
     def inputs(self) -> list[gr.components.Component]:
         """The form, in the order in which `TaskForm.make_job` takes it."""
-        components = {"prompt": self.prompt, **dict(zip(SETTINGS, self.settings.inputs, strict=True))}
+        settings = dict(zip(SETTINGS, [*self.settings.inputs, self.choice.model], strict=True))
+        components = {"prompt": self.prompt, **settings}
         for slot in self.slots:
             components |= {slot.kind.name: slot.picture, **slot.choices}
         return [components[name] for name in self.form.values]
@@ -65,7 +67,8 @@ class FormTab:
     @property
     def filled(self) -> list[Any]:
         """What a restored job changes."""
-        return [self.prompt, *self.settings.inputs, *(part for slot in self.slots for part in slot.filled)]
+        parts = [part for slot in self.slots for part in slot.filled]
+        return [self.prompt, self.choice.model, *self.settings.inputs, *parts]
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -102,10 +105,12 @@ def build_form_tab(
                     label="Ideas",
                     example_labels=list(form.ideas),
                 )
-            settings = build_settings(preset, page)
+            choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
+            settings = build_settings(preset, page, above=[choice.model, choice.needs])
             with gr.Row(elem_classes="cid-actions"):
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
+            choice.pace.render()
             videos = gr.Slider(
                 1,
                 MAX_SIDES,
@@ -118,39 +123,42 @@ def build_form_tab(
             )
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
-    idle = sidebar.draw_idle(form.task, desk.runner.preset)
-    return FormTab(
-        form, slots, prompt, words, settings, videos, start, stop, place, desk.scores[form.task], idle
-    )
+    scores = desk.scores[form.task]
+    return FormTab(form, slots, prompt, words, choice, settings, videos, start, stop, place, scores)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     """Connect the tab's parts, and its endpoint."""
-    runner, task = desk.runner, tab.form.task
+    runner, task, model = desk.runner, tab.form.task, tab.choice.model
     for slot in tab.slots:
-        wire_reference_slot(slot, desk.prepare)
+        wire_reference_slot(slot, desk.prepare_for, model)
     wire_settings(tab.settings)
-    tab.prompt.change(
-        partial(note_unknown_words, runner.preset), tab.prompt, tab.words, trigger_mode="always_last", **QUIET
+    wire_model_choice(tab.choice, tab.settings)
+    gr.on(
+        [tab.prompt.change, model.change],
+        note_unknown_words,
+        [tab.prompt, model],
+        tab.words,
+        trigger_mode="always_last",
+        **QUIET,
     )
-    keep_values(desk.blocks, f"{runner.preset}-{task}", [tab.prompt, *tab.settings.inputs, tab.videos])
+    kept = [tab.prompt, model, *tab.settings.inputs, tab.videos]
+    keep_values(desk.blocks, f"{runner.preset}-{task}", kept)
 
     def begin(*form: Any) -> dict[Any, Any]:
-        tab.form.make_job(runner.preset, *form)
-        return _blank(tab, running=True)
+        return _await(tab, tab.form.make_job(*form))
 
     def run(visitor: str, videos: int, *form: Any) -> Iterator[dict[Any, Any]]:
-        jobs, made = follow_seed(tab.form.make_job(runner.preset, *form), int(videos)), []
+        jobs, made = follow_seed(tab.form.make_job(*form), int(videos)), []
         for job in jobs:
             if made:
-                yield _blank(tab, running=True)
+                yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
             for event in runner.run(job, visitor):
-                yield _update(tab, event, job, runner.fps, which)
+                yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {
-            tab.start: gr.Button(visible=True),
-            tab.stop: gr.Button(visible=False),
+            **_switch(tab, running=False),
             **(tab.stage.offer_comparison(made) if len(made) > 1 else {}),
         }
 
@@ -166,7 +174,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         **GPU_QUEUE,
     )
     # Also what follows a cancelled run: the page is cleared after the last preview came in, not before.
-    running.failure(lambda: _blank(tab, running=False), None, tab.shown, **QUIET)
+    running.failure(partial(_clear, tab), model, tab.shown, **QUIET)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
@@ -177,14 +185,15 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
 
     desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
-    add_endpoint(tab.form, tab.inputs, tab.settings.seed, runner)
+    add_endpoint(tab.form, tab.inputs, runner)
 
 
 def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     """The updates that put a job into the form."""
-    updates = {tab.prompt: job.prompt, **fill_settings(tab.settings, job.settings)}
+    model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
+    updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
-        updates |= fill_reference_slot(slot, desk.prepare, reference)
+        updates |= fill_reference_slot(slot, desk.prepare_for(model), reference)
     return updates
 
 
@@ -194,30 +203,41 @@ def follow_seed(job: Job, count: int) -> list[Job]:
     return [replace(job, settings=replace(job.settings, seed=seed)) for seed in seeds]
 
 
-def note_unknown_words(preset: str, prompt: str | None) -> gr.HTML:
+def note_unknown_words(prompt: str | None, preset: str) -> gr.HTML:
     """The quiet line under a prompt with words that the model never read; None: on a tab not shown yet."""
     words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt or "", preset)]
     said = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
     return gr.HTML(f"<p>{escape(UNKNOWN_WORDS.format(said))}</p>" if words else "", visible=bool(words))
 
 
-def _blank(tab: FormTab, *, running: bool) -> dict[Any, Any]:
+def _await(tab: FormTab, job: Job) -> dict[Any, Any]:
+    """Nothing of an earlier run stays on screen, and the next one is under way."""
+    shown = tab.stage.show_canvas(stage.draw_waiting(), job.settings, stage.draw_start())
+    return {**_switch(tab, running=True), tab.scores: sidebar.draw_idle(job.task, job.preset), **shown}
+
+
+def _clear(tab: FormTab, model: str) -> dict[Any, Any]:
     """Nothing of an earlier run stays on screen."""
-    canvas = stage.draw_waiting() if running else stage.draw_empty(STOPPED)
+    shown = tab.stage.show_canvas(stage.draw_empty(STOPPED), PRESETS[model])
+    return {**_switch(tab, running=False), tab.scores: sidebar.draw_idle(tab.form.task, model), **shown}
+
+
+def _switch(tab: FormTab, *, running: bool) -> dict[Any, Any]:
+    """Stop takes the place of Generate while there is something to stop."""
     return {
         tab.start: gr.Button(visible=not running),
         tab.stop: gr.Button("Stop", visible=running, interactive=True),
-        tab.scores: tab.idle,
-        **tab.stage.show_canvas(canvas, stage.draw_start() if running else ""),
     }
 
 
-def _update(tab: FormTab, event: Progress | Result, job: Job, fps: int, which: str) -> dict[Any, Any]:
+def _update(tab: FormTab, event: Progress | Result, job: Job, which: str) -> dict[Any, Any]:
     """What an event changes on screen. Args: which: of several videos."""
+    ratio = stage.read_ratio(job.settings)
     if isinstance(event, Progress):
-        updates = {tab.stage.progress: tab.stage.frame(stage.draw_progress(event, which))}
+        updates = {tab.stage.progress: stage.frame_drawing(stage.draw_progress(event, which), ratio)}
         if isinstance(event, Preview):
-            updates[tab.stage.canvas] = tab.stage.frame(stage.draw_preview(event, fps))
+            drawing = stage.draw_preview(event, job.settings.fps)
+            updates[tab.stage.canvas] = stage.frame_drawing(drawing, ratio)
             updates[tab.scores] = sidebar.draw_preview(event, job)
         return updates
     return {tab.scores: sidebar.draw_result(event, event.frames), **tab.stage.show_video(event)}

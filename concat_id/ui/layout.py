@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -20,12 +20,12 @@ from concat_id.runs import Library
 from concat_id.ui.admission import open_queue
 from concat_id.ui.callers import KeepCaller
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
-from concat_id.ui.desk import Desk, build_visitor, greet_visitor
+from concat_id.ui.desk import Desk, PrepareReference, build_visitor, greet_visitor
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.form import build_form_tab, wire_form_tab
 from concat_id.ui.models import draw_header
 from concat_id.ui.multi import build_multi_tab, wire_multi_tab
-from concat_id.ui.reference_slot import NAME_EXAMPLES, Prepare
+from concat_id.ui.reference_slot import NAME_EXAMPLES
 from concat_id.ui.results import build_results_tab
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
@@ -72,9 +72,10 @@ TABS = (
 
 def build_demo(
     generate: Generate,
-    prepare: Prepare,
+    prepare: PrepareReference,
     *,
     preset: str,
+    models: Sequence[str] = (),
     outputs: Path,
     examples: Path = EXAMPLES,
     results: Path = RESULTS,
@@ -84,8 +85,9 @@ def build_demo(
 
     Args:
         generate: runs a job into a folder, yielding previews and last the result.
-        prepare: makes a reference out of a picture's path, as the preset needs it.
-        preset: name of the model; tabs for what it cannot do are left out.
+        prepare: makes a reference as a preset, its second argument, needs it.
+        preset: name of the model that the forms begin with; tabs for what it cannot do are left out.
+        models: names of more presets to choose from.
         outputs: folder of the runs and the votes.
         examples: folder of PNG pictures offered as example people; garments and places in folders in it.
         results: folder of an evaluation to show; without a report in it there is no such tab.
@@ -104,6 +106,7 @@ def build_demo(
         desk = Desk(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
+            models=tuple(name for name in PRESETS if name == preset or name in models),
             prepare=prepare,
             examples=find_examples(examples),
             blocks=demo,

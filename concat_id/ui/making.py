@@ -47,12 +47,12 @@ class Making:
         """What a run changes."""
         return [self.preview, self.progress, self.stop]
 
-    def offer(self, run: Run, served: str) -> dict[Any, Any]:
-        """The updates that prepare another video like a run's. Args: served: the studio's own preset."""
+    def offer(self, run: Run, models: Sequence[str]) -> dict[Any, Any]:
+        """The updates that prepare another video like a run's. Args: models: names of presets."""
         job = run.job
-        models = presets_at_hand(job.task, served)
-        choices = [(PRESETS[name].title, name) for name in models]
-        value = job.preset if job.preset in models else served
+        at_hand = presets_at_hand(job.task, models)
+        choices = [(PRESETS[name].title, name) for name in at_hand]
+        value = job.preset if job.preset in at_hand else next(iter(at_hand), None)
         return {
             self.model: gr.Dropdown(choices, value=value, visible=len(choices) > 1),
             **fill_settings(self.settings, job.settings),

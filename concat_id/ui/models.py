@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html import escape
 
 from concat_id.presets import PRESETS, Preset, list_missing
+from concat_id.ui.model_choice import list_needs
 from concat_id.ui.texts import HOW_TO_CHANGE_MODELS, TAGLINE, TITLE
 
 
@@ -27,19 +27,12 @@ def _draw_entry(name: str, serves: bool) -> str:
     model = PRESETS[name]
     elsewhere = "not fetched yet" if list_missing(name) else "on this machine"
     state = "serves this page" if serves else elsewhere
-    facts = "".join(f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in _needs(model))
+    facts = "".join(f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in list_needs(model))
     command = "" if serves else f"<code>python app.py --preset {escape(name)}</code>"
     return (
         f'<li data-model="{escape(name)}"><h3>{escape(model.title)} <span>{state}</span></h3>'
         f'<p>{_describe_video(model)}</p><dl class="cid-facts">{facts}</dl>{command}</li>'
     )
-
-
-def _needs(model: Preset) -> Iterator[tuple[str, str]]:
-    """Name and value of everything that a model asks for."""
-    yield "Download", f"{model.download_gb:g} GB, once" if model.download_gb else "none"
-    yield "Memory", f"about {model.memory_gb:g} GB"
-    yield "Licence", model.licence
 
 
 def _describe_video(model: Preset) -> str:

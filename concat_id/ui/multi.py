@@ -15,7 +15,7 @@ from concat_id.presets import PRESETS
 from concat_id.ui.desk import Desk
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.form import FormTab, build_form_tab, wire_form_tab
-from concat_id.ui.reference_slot import ReferenceSlot, fill_reference_slot
+from concat_id.ui.reference_slot import Prepare, ReferenceSlot, fill_reference_slot
 from concat_id.ui.tasks import MULTI
 from concat_id.ui.texts import GROUP_PHOTO, NOT_A_GROUP, POSITIONS, SWAP
 
@@ -51,13 +51,15 @@ def wire_multi_tab(tab: MultiTab, desk: Desk) -> None:
     slots = tab.form.slots
     options: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
 
-    def pick(photo: str) -> dict[Any, Any]:
-        with as_sentences():
-            return pick_from_photo(slots, desk, photo)
+    model = tab.form.choice.model
 
-    tab.group.upload(pick, tab.group, [part for slot in slots for part in slot.filled], **options)
+    def pick(model: str, photo: str) -> dict[Any, Any]:
+        with as_sentences():
+            return pick_from_photo(slots, desk.prepare_for(model), photo)
+
+    tab.group.upload(pick, [model, tab.group], [part for slot in slots for part in slot.filled], **options)
     for button, pair in zip(tab.swaps, pairwise(slots), strict=True):
-        inputs = [part for slot in pair for part in (slot.picture, *slot.choices.values())]
+        inputs = [model, *(part for slot in pair for part in (slot.picture, *slot.choices.values()))]
         outputs = [part for slot in pair for part in slot.filled]
         button.click(partial(swap, desk, pair), inputs, outputs, **options)
     if len(slots) > 2:
@@ -66,9 +68,9 @@ def wire_multi_tab(tab: MultiTab, desk: Desk) -> None:
         gr.on(given, name_second, slots[2].picture, slots[1].picture, **QUIET)
 
 
-def pick_from_photo(slots: tuple[ReferenceSlot, ...], desk: Desk, photo: str) -> dict[Any, Any]:
+def pick_from_photo(slots: tuple[ReferenceSlot, ...], prepare: Prepare, photo: str) -> dict[Any, Any]:
     """The updates that put the largest faces of a photo into the slots, from left to right."""
-    faces = desk.prepare(Reference("face", photo)).faces
+    faces = prepare(Reference("face", photo)).faces
     if len(faces) < 2:
         raise InvalidJob(NOT_A_GROUP)
     largest = range(min(len(faces), len(slots)))
@@ -76,13 +78,14 @@ def pick_from_photo(slots: tuple[ReferenceSlot, ...], desk: Desk, photo: str) ->
     references = [Reference("face", photo, face_index=index) for index in in_order]
     updates: dict[Any, Any] = {}
     for slot, reference in zip_longest(slots, references):
-        updates |= fill_reference_slot(slot, desk.prepare, reference)
+        updates |= fill_reference_slot(slot, prepare, reference)
     return updates
 
 
 def swap(
     desk: Desk,
     pair: tuple[ReferenceSlot, ReferenceSlot],
+    model: str,
     picture: str | None,
     face_index: int | None,
     whole_picture: bool,
@@ -93,9 +96,8 @@ def swap(
     """The updates that put into each of two slots what the other one holds."""
     here = Reference("face", picture or "", face_index, whole_picture)
     there = Reference("face", other or "", other_face_index, other_whole_picture)
-    return fill_reference_slot(pair[0], desk.prepare, there) | fill_reference_slot(
-        pair[1], desk.prepare, here
-    )
+    prepare = desk.prepare_for(model)
+    return fill_reference_slot(pair[0], prepare, there) | fill_reference_slot(pair[1], prepare, here)
 
 
 def name_second(third: str | None) -> gr.Image:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidden
+from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidden, WeightsUnavailable
 from concat_id.job import Reference, Role
 from concat_id.pictures import load_picture
 from concat_id.ui.texts import CHOOSE_BELOW, SEEN, SEEN_NOTHING, WHOLE_PICTURE, sentence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from concat_id.ui.tasks import SlotKind
 
 Prepare = Callable[[Reference], "PreparedReference"]
+PrepareFor = Callable[[str], Prepare]
+"""By the name of the preset that needs the reference."""
 
 THUMBNAIL_MARGIN = 0.35
 # What was looked for and not found: the picture may be right all the same.
@@ -165,28 +167,31 @@ def _build_picture(label: str, page: str) -> gr.Image:
     return picture
 
 
-def wire_reference_slot(slot: ReferenceSlot, prepare: Prepare) -> None:
-    """Show what the model sees whenever the picture or the choice changes."""
+def wire_reference_slot(slot: ReferenceSlot, prepare_for: PrepareFor, model: gr.Dropdown) -> None:
+    """Show what the chosen model sees whenever it, the picture, or the choice in it changes."""
 
-    def show_picture(picture: str | None, restored: Reference | None) -> dict[Any, Any]:
+    def show_picture(model: str, picture: str | None, restored: Reference | None) -> dict[Any, Any]:
         if picture and restored and _is_same_file(picture, restored.picture):
-            return _show(slot, prepare, restored)
-        return _show(slot, prepare, picture and Reference(slot.kind.role, picture))
+            return _show(slot, prepare_for(model), restored)
+        return _show(slot, prepare_for(model), picture and Reference(slot.kind.role, picture))
 
-    def show_face(picture: str, event: gr.SelectData) -> dict[Any, Any]:
-        return _show(slot, prepare, Reference(slot.kind.role, picture, face_index=event.index))
+    def show_face(model: str, picture: str, event: gr.SelectData) -> dict[Any, Any]:
+        reference = Reference(slot.kind.role, picture, face_index=event.index)
+        return _show(slot, prepare_for(model), reference)
 
-    def show_whole(picture: str) -> dict[Any, Any]:
-        return _show(slot, prepare, Reference(slot.kind.role, picture, whole_picture=True))
+    def show_whole(model: str, picture: str) -> dict[Any, Any]:
+        return _show(slot, prepare_for(model), Reference(slot.kind.role, picture, whole_picture=True))
 
     options: dict[str, Any] = {
-        "inputs": slot.picture,
+        "inputs": [model, slot.picture],
         "outputs": slot.shown,
         "show_progress": "minimal",
         "show_progress_on": slot.seen,
         "api_visibility": "private",
     }
-    slot.picture.change(show_picture, **options | {"inputs": [slot.picture, slot.restored]})
+    # A draft sees what its model sees: only another model, chosen by hand, is worth another look.
+    changed = [slot.picture.change, model.input]
+    gr.on(changed, show_picture, **options | {"inputs": [model, slot.picture, slot.restored]})
     slot.faces.select(show_face, **options)
     slot.take_whole.click(show_whole, **options)
 
@@ -221,6 +226,8 @@ def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) ->
         return shown
     try:
         prepared = prepare(reference)
+    except WeightsUnavailable as error:
+        return {**shown, slot.seen: _card(_EMPTY, [sentence(error)], "empty", slot.kind.role)}
     except NOT_FOUND as error:
         return {
             **shown,

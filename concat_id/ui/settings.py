@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +35,20 @@ class SettingsPanel:
         return [self.negative_prompt, self.seed, self.steps, self.guidance, self.likeness]
 
 
-def build_settings(preset: Preset, page: str = "") -> SettingsPanel:
+def build_settings(
+    preset: Preset, page: str = "", above: Sequence[gr.components.Component] = ()
+) -> SettingsPanel:
     """Lay the settings out, at the preset's values.
 
     Args:
         page: goes before the elements' names on pages that are not the first with such a panel.
+        above: what to place above them, not rendered yet.
     """
     with gr.Accordion(
         "Advanced settings", open=False, elem_id=f"{page}advanced", elem_classes="cid-advanced"
     ):
+        for component in above:
+            component.render()
         negative_prompt = gr.Textbox(
             preset.negative_prompt,
             label="Negative prompt",

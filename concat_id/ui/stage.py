@@ -34,7 +34,6 @@ _OUTLINE = (
 class Stage:
     """The stage's components: a canvas and the progress until the video is there, then it and its files."""
 
-    ratio: str
     canvas: gr.HTML
     progress: gr.HTML
     video: gr.Video
@@ -49,15 +48,12 @@ class Stage:
         files = [self.save_video, self.save_settings]
         return [self.canvas, self.progress, self.video, *files, self.made, self.compare]
 
-    def frame(self, drawing: str) -> str:
-        """A drawing in the proportions of the preset's videos."""
-        return frame_drawing(drawing, self.ratio)
-
-    def show_canvas(self, drawing: str, progress: str = "") -> dict[Any, Any]:
+    def show_canvas(self, drawing: str, size: Preset | Settings, progress: str = "") -> dict[Any, Any]:
         """The updates that put a drawing on the stage and take any video off it."""
+        ratio = read_ratio(size)
         return {
-            self.canvas: gr.HTML(self.frame(drawing), visible=True),
-            self.progress: gr.HTML(self.frame(progress), visible=bool(progress)),
+            self.canvas: gr.HTML(frame_drawing(drawing, ratio), visible=True),
+            self.progress: gr.HTML(frame_drawing(progress, ratio), visible=bool(progress)),
             self.video: gr.Video(None, visible=False),
             self.save_video: gr.DownloadButton(visible=False),
             self.save_settings: gr.DownloadButton(visible=False),
@@ -113,7 +109,7 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
                 "Settings and scores (JSON)", visible=False, size="md", elem_id=f"{page}save-settings"
             )
             compare = gr.Button(visible=False, size="md", elem_id=f"{page}compare-made")
-    return Stage(ratio, canvas, progress, video, save_video, save_settings, gr.State(()), compare)
+    return Stage(canvas, progress, video, save_video, save_settings, gr.State(()), compare)
 
 
 def read_ratio(size: Preset | Settings) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from concat_id.errors import InvalidJob
-from concat_id.job import Job, Reference, Role, Settings
+from concat_id.job import MAX_STEPS, Job, Reference, Role, Settings
 from concat_id.presets import Preset, Task
 from concat_id.ui.events import as_sentences
 from concat_id.ui.settings import read_seed
@@ -20,13 +20,14 @@ from concat_id.ui.texts import (
     TRY_ON_IDEAS,
 )
 
-# How programs call what every form asks for besides its references, in the order of `SettingsPanel.inputs`.
+# How programs call what every form asks for besides its references, in the order of `FormTab.inputs`.
 SETTINGS = {
-    "negative_prompt": "what the video should not show.",
+    "negative_prompt": "what the video should not show; none: the model's own.",
     "seed": "0 to 2^32 - 1; none draws one.",
-    "steps": "denoising steps.",
-    "guidance": "how strictly the prompt is followed.",
+    "steps": f"denoising steps, 1 to {MAX_STEPS}; none: the model's own.",
+    "guidance": "how strictly the prompt is followed; none: the model's own.",
     "likeness": "strength of the reference; 1 is the method as it is.",
+    "model": "name of the preset.",
 }
 
 
@@ -99,24 +100,20 @@ class TaskForm:
         """The form for a model that takes fewer references than the task allows."""
         return replace(self, slots=self.slots[: preset.max_references])
 
-    def make_job(self, preset: str, *form: Any) -> Job:
-        """The job that the form describes, checked and with its seed drawn.
-
-        Args:
-            preset: name of the model.
-            form: a value for each of `values`.
-        """
+    def make_job(self, *form: Any) -> Job:
+        """The job that a form with a value for each of `values` describes, checked, with its seed drawn."""
         values = dict(zip(self.values, form, strict=True))
         with as_sentences():
             references = tuple(filter(None, (slot.read(values) for slot in self.slots)))
+            steps = values["steps"]
             settings = Settings(
                 seed=read_seed(values["seed"]),
-                num_inference_steps=int(values["steps"]),
-                guidance_scale=float(values["guidance"]),
+                num_inference_steps=steps and int(steps),
+                guidance_scale=values["guidance"],
                 reference_guidance_scale=float(values["likeness"]),
                 negative_prompt=values["negative_prompt"],
             )
-            return Job(self.task, references, values["prompt"].strip(), settings, preset).resolve()
+            return Job(self.task, references, values["prompt"].strip(), settings, values["model"]).resolve()
 
 
 SINGLE = TaskForm(

@@ -44,16 +44,26 @@ def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
 
 @contextmanager
 def serve_studio(
-    tmp_path: Path, people: dict[str, Path], preset: str, limits: Limits = DEFAULTS
+    tmp_path: Path,
+    people: dict[str, Path],
+    preset: str,
+    limits: Limits = DEFAULTS,
+    models: tuple[str, ...] = (),
 ) -> Iterator[Studio]:
-    """Serve the page of a preset."""
+    """Serve the page of a preset, with more models to choose from."""
     examples = tmp_path / "examples"
     examples.mkdir()
     shutil.copy(people["one"], examples / "person.png")
     runs = PacedRuns()
     outputs = tmp_path / "outputs"
     demo = build_demo(
-        runs.generate, prepare, preset=preset, outputs=outputs, examples=examples, limits=limits
+        runs.generate,
+        prepare,
+        preset=preset,
+        models=models,
+        outputs=outputs,
+        examples=examples,
+        limits=limits,
     )
     _, url, _ = launch_demo(demo, outputs, limits, prevent_thread_lock=True, quiet=True)
     yield Studio(url, runs, outputs)

@@ -100,7 +100,7 @@ NOTHING_FOUND = {
 }
 
 
-def prepare(reference: Reference) -> PreparedReference:
+def prepare(reference: Reference, preset: str) -> PreparedReference:
     """Take every 200 px of a picture's width for a face, and a plain picture for one without.
 
     Of other roles, a wide picture is one with people.

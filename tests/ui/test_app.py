@@ -58,7 +58,20 @@ def test_a_service_names_model_and_folder_by_variables(
     monkeypatch.setenv("CONCAT_ID_PRESET", "wan")
     with pytest.raises(SystemExit):
         app.parse_arguments([])
-    assert "CONCAT_ID_PRESET is 'wan'; choose one of embedded, " in capsys.readouterr().err
+    assert "there is no preset 'wan'; choose of embedded, " in capsys.readouterr().err
+
+
+def test_the_models_to_choose_from_can_be_limited(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(app.parse_arguments([]).models) == list(PRESETS)
+    monkeypatch.setenv("CONCAT_ID_MODELS", "embedded wan-1.3b-stage1")
+    assert app.parse_arguments([]).models == ["embedded", "wan-1.3b-stage1"]
+    assert app.parse_arguments(["--models"]).models == []
+    monkeypatch.setenv("CONCAT_ID_MODELS", "embedded wan")
+    with pytest.raises(SystemExit):
+        app.parse_arguments([])
+    assert "there is no preset 'wan'" in capsys.readouterr().err
 
 
 def test_missing_weights_end_the_program_with_a_sentence(
@@ -75,19 +88,22 @@ def test_missing_weights_end_the_program_with_a_sentence(
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ((None, "laughing", "", "", 20, 2.5, 1, None, False), "There is no picture yet"),
-        (("face.png", "  ", "", "", 20, 2.5, 1, None, False), "The prompt is empty"),
-        (("face.png", "laughing", "", "lucky", 20, 2.5, 1, None, False), "The seed must be a whole number"),
-        (("face.png", "laughing", "", "-1", 20, 2.5, 1, None, False), "Seed must be"),
+        ((None, "laughing", "", "", 20, 2.5, 1, "embedded", None, False), "There is no picture yet"),
+        (("face.png", "  ", "", "", 20, 2.5, 1, "embedded", None, False), "The prompt is empty"),
+        (
+            ("face.png", "laughing", "", "lucky", 20, 2.5, 1, "embedded", None, False),
+            "The seed must be a whole number",
+        ),
+        (("face.png", "laughing", "", "-1", 20, 2.5, 1, "embedded", None, False), "Seed must be"),
     ],
 )
 def test_what_is_wrong_with_a_form_is_said(form: tuple, said: str) -> None:
     with pytest.raises(gr.Error, match=said):
-        SINGLE.make_job("embedded", *form)
+        SINGLE.make_job(*form)
 
 
 def test_the_form_reaches_the_job() -> None:
-    job = SINGLE.make_job("embedded", "face.png", " laughing ", "blurred", "7", 12.0, 3.5, 2.0, 1.0, False)
+    job = SINGLE.make_job("face.png", " laughing ", "blurred", "7", 12.0, 3.5, 2.0, "embedded", 1.0, False)
     assert job.prompt == "laughing" and job.references == (Reference("face", "face.png", face_index=1),)
     wanted = (7, 12, 3.5, 2.0, "blurred")
     settings = job.settings
@@ -100,7 +116,7 @@ def test_the_form_reaches_the_job() -> None:
     )
 
 
-SETTINGS = ("", "7", 12, 3.5, 2.0)
+SETTINGS = ("", "7", 12, 3.5, 2.0, "embedded")
 
 
 @pytest.mark.parametrize(
@@ -137,19 +153,17 @@ SETTINGS = ("", "7", 12, 3.5, 2.0)
     ],
 )
 def test_each_task_has_a_form(form: TaskForm, values: tuple, references: tuple[Reference, ...]) -> None:
-    job = form.make_job("embedded", *values)
+    job = form.make_job(*values)
     assert (job.task, job.references, job.settings.seed) == (form.task, references, 7)
 
 
 def test_the_picture_that_is_missing_is_named() -> None:
     with pytest.raises(gr.Error, match="There is no picture of person 2 yet"):
-        MULTI.make_job(
-            "embedded", "a.png", None, "waving", *SETTINGS, None, None, False, None, False, None, False
-        )
+        MULTI.make_job("a.png", None, "waving", *SETTINGS, None, None, False, None, False, None, False)
     with pytest.raises(
         gr.Error, match="There is no picture of a garment yet; upload one, paste one, take one."
     ):
-        TRY_ON.make_job("embedded", "a.png", None, "waving", *SETTINGS, None, None, False, False, False)
+        TRY_ON.make_job("a.png", None, "waving", *SETTINGS, None, None, False, False, False)
 
 
 def test_a_model_of_two_references_has_no_slot_for_a_third() -> None:

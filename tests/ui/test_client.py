@@ -40,15 +40,18 @@ def test_each_argument_has_a_type_a_default_and_an_explanation(studio: Studio) -
         **dict.fromkeys(("prompt", "negative_prompt"), "str"),
         **dict.fromkeys(("seed", "steps", "face_index"), "int"),
         **dict.fromkeys(("guidance", "likeness"), "float"),
+        "model": "Literal['embedded']",
         "whole_picture": "bool",
     }
     assert [name for name, entry in arguments.items() if not entry["parameter_has_default"]] == [
         "picture",
         "prompt",
     ]
-    assert (arguments["steps"]["parameter_default"], arguments["seed"]["parameter_default"]) == (20, None)
+    # What is left out is the named model's own, whatever stands in the page's fields.
+    assert arguments["model"]["parameter_default"] == "embedded"
+    assert {arguments[name]["parameter_default"] for name in ("steps", "guidance", "seed")} == {None}
     assert all(len(entry["python_type"]["description"]) > 5 for entry in arguments.values())
-    assert "denoising steps. numeric value between 1 and 100" in client.view_api(return_format="str")
+    assert "denoising steps, 1 to 200; none: the model's own." in client.view_api(return_format="str")
     assert [entry["label"] for entry in endpoint["returns"]] == ["Video", "Settings and scores", "Report"]
 
 

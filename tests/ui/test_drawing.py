@@ -226,6 +226,6 @@ def test_the_header_lists_every_model_with_its_needs_and_the_command(monkeypatch
 
 
 def test_a_prompt_of_known_words_has_no_note() -> None:
-    assert note_unknown_words("embedded", "a person laughing on a beach").visible is False
-    note = note_unknown_words("embedded", "a robot on a <surfboard>")
+    assert note_unknown_words("a person laughing on a beach", "embedded").visible is False
+    note = note_unknown_words("a robot on a <surfboard>", "embedded")
     assert note.visible and "\u201crobot\u201d and \u201csurfboard\u201d" in note.value

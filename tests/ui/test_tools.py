@@ -31,14 +31,14 @@ def test_a_tool_says_what_it_takes(studio: Studio) -> None:
     assert tool.inputSchema["required"] == ["picture", "prompt"]
     arguments = tool.inputSchema["properties"]
     assert {name: entry["type"] for name, entry in arguments.items()} == {
-        **dict.fromkeys(("picture", "prompt", "negative_prompt"), "string"),
+        **dict.fromkeys(("picture", "prompt", "negative_prompt", "model"), "string"),
         **dict.fromkeys(("seed", "steps", "face_index"), "integer"),
         **dict.fromkeys(("guidance", "likeness"), "number"),
         "whole_picture": "boolean",
     }
     assert all(entry["description"] for entry in arguments.values())
     steps = arguments["steps"]
-    assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 100, 20)
+    assert (steps["minimum"], steps["maximum"]) == (1, 200) and "default" not in steps
 
 
 def test_each_task_of_the_model_is_a_tool_and_nothing_else(studio: Studio) -> None:
@@ -62,7 +62,7 @@ def test_an_assistant_is_told_what_is_wrong(studio: Studio, people: dict[str, Pa
     for given, said in (
         ({"prompt": " "}, "The prompt is empty"),
         ({"prompt": "laughing"}, "No face was found in the picture"),
-        ({"prompt": "laughing", "steps": 500}, "500 is greater than the maximum of 100"),
+        ({"prompt": "laughing", "steps": 500}, "500 is greater than the maximum of 200"),
     ):
         result, _ = await_it(call_tool(address(studio), "generate", picture=picture, **given))
         assert result.isError and said in result.content[0].text

@@ -1,0 +1,84 @@
+"""Choosing the model in the page: draft or quality, and models that are not on this machine yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import serve_studio
+from playwright.sync_api import Page, expect
+from studio import Studio, wait_for_video
+from test_browser import choose_person_and_prompt
+from test_reviewing import open_newest
+
+from concat_id.presets import PRESETS
+from concat_id.ui.model_choice import draw_needs, list_versions
+
+OpenPage = Callable[..., Page]
+QUICK = replace(PRESETS["embedded"], title="Quick", num_inference_steps=3, guidance_scale=1.0, draft=None)
+
+
+@pytest.fixture
+def _with_draft(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The embedded model has a draft, and nothing was fetched."""
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setitem(PRESETS, "quick", QUICK)
+    monkeypatch.setitem(PRESETS, "embedded", replace(PRESETS["embedded"], draft="quick"))
+
+
+@pytest.fixture
+def choosy(tmp_path: Path, people: dict[str, Path], _with_draft: None) -> Iterator[Studio]:
+    """A page with several models."""
+    with serve_studio(tmp_path, people, "embedded", models=("quick", "wan-1.3b-adaln")) as studio:
+        yield studio
+
+
+@pytest.mark.usefixtures("_with_draft")
+def test_a_model_and_its_draft_know_each_other() -> None:
+    versions = [("Draft, 3 steps", "quick"), ("Quality, 20 steps", "embedded")]
+    assert list_versions("embedded") == list_versions("quick") == versions
+    assert list_versions("wan-1.3b-adaln") == []
+
+
+@pytest.mark.usefixtures("_with_draft")
+def test_a_model_says_what_it_needs_before_it_is_loaded() -> None:
+    assert "On this machine" in draw_needs("embedded")
+    needs = draw_needs("wan-1.3b-adaln")
+    assert "download 32 GB, once, memory about 12 GB, licence Wan 2.1: Apache-2.0" in needs
+
+
+def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: OpenPage) -> None:
+    choosy.runs.step_s = 0.0
+    page = open_page(choosy.url)
+    choose_person_and_prompt(page)
+    page.get_by_label("Draft, 3 steps").first.check()
+    page.click("#generate")
+    wait_for_video(page)
+    job = choosy.runs.started[0]
+    assert (job.preset, job.settings.num_inference_steps, job.settings.guidance_scale) == ("quick", 3, 1.0)
+
+    # After a reload it is still the draft; then quality, and the run brings the draft back.
+    page.reload()
+    page.wait_for_selector("#generate")
+    expect(page.get_by_label("Draft, 3 steps").first).to_be_checked()
+    page.get_by_label("Quality, 20 steps").first.check()
+    expect(page.get_by_label("Draft, 3 steps").first).not_to_be_checked()
+    open_newest(page)
+    page.click("#restore")
+    expect(page.get_by_label("Draft, 3 steps").first).to_be_checked()
+    expect(page.locator("#seen [data-state=ready]")).to_be_visible()
+
+
+def test_a_model_that_is_not_here_says_so_before_it_is_asked(choosy: Studio, open_page: OpenPage) -> None:
+    page = open_page(choosy.url)
+    choose_person_and_prompt(page)
+    page.locator("#advanced > button").click()
+    page.locator("#model input").click()
+    page.get_by_role("option", name=PRESETS["wan-1.3b-adaln"].title).click()
+    expect(page.locator("#advanced")).to_contain_text("Fetched with the first video: download 32 GB")
+    expect(page.locator("#seen")).to_contain_text("once the model was fetched")
+    expect(page.get_by_label("Steps").first).to_have_value("50")
+    expect(page.locator("#pace")).to_be_hidden()
