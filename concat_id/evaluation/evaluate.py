@@ -89,7 +89,7 @@ def write_outputs(plan: Plan, shown: dict[str, Sequence[Case]], judges: Judges) 
     write_report(_report(plan, shown, results, judges), plan.folder)
     plot_frames(results, plan.folder / "frames.png")
     for name, cases in shown.items():
-        write_sheet(cases, plan.folder / "videos", plan.folder / f"sheet-{name}.png")
+        write_sheet(cases, plan.folder / "videos", plan.folder / f"sheet-{name}.webp")
     return write_comparison(plan.output)
 
 

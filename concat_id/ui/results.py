@@ -41,7 +41,7 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
                 gr.Markdown(f"## {kind.title.capitalize()}\n\n{tabulate_main(name, entries)}")
                 _build_details(entries)
                 for preset in entries:
-                    _show(folder / preset / f"sheet-{name}.png", SHEET.format(reports[preset]["title"]))
+                    _show(folder / preset / f"sheet-{name}.webp", SHEET.format(reports[preset]["title"]))
         gr.Markdown("## Plots")
         with gr.Row():
             _show(folder / "likeness.png", LIKENESS)

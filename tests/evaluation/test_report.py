@@ -125,11 +125,11 @@ class TestPictures:
 
     def test_a_sheet_shows_references_and_frames(self, toy_benchmark: Benchmark, tmp_path: Path) -> None:
         cases = toy_benchmark.cases("single")
-        assert write_sheet(cases, tmp_path, tmp_path / "sheet.png") is None
+        assert write_sheet(cases, tmp_path, tmp_path / "sheet.webp") is None
         frames = clip_of(3)
         for case in cases[:2]:
             write_video(frames, 8, tmp_path / f"{case.name}.mp4")
-        sheet = Image.open(write_sheet(cases, tmp_path, tmp_path / "sheet.png"))
+        sheet = Image.open(write_sheet(cases, tmp_path, tmp_path / "sheet.webp"))
         assert sheet.width == 6 * CELL_PX and sheet.height > 2 * CELL_PX
         last = np.asarray(sheet.crop((5 * CELL_PX, sheet.height - CELL_PX, 6 * CELL_PX, sheet.height)))
         assert np.abs(last.astype(int) - frames[-1]).mean() < 8

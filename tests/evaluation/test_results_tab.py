@@ -26,7 +26,7 @@ def test_a_report_is_shown_with_its_tables_and_pictures(
     assert f"| `{toy}` | 1 | " in page and f"evaluate --preset {toy}" in page
     assert "frames with a face" in page and "Two people" not in page
     pictures = [image.value["orig_name"] for image in components_of(demo, gr.Image) if image.value]
-    assert pictures == ["sheet-single.png", "likeness.png", "frames.png"]
+    assert pictures == ["sheet-single.webp", "likeness.png", "frames.png"]
     # What is not there is left out.
     (folder / "likeness.png").unlink()
     demo = build_demo(None, None, preset=toy, outputs=tmp_path / "outputs", results=folder)

@@ -149,7 +149,7 @@ class TestRuns:
         report = evaluate(plan, lambda progress: None)
         assert (len(made), len(measured)) == (2, 2)
         assert "| `toy` | 2 |" in report.read_text()
-        for name in ("report.json", "frames.png", "sheet-single.png"):
+        for name in ("report.json", "frames.png", "sheet-single.webp"):
             assert (plan.folder / name).stat().st_size > 0
         # What is passed on names no folder of this machine.
         assert str(plan.benchmark) not in (plan.folder / "results" / "single-000.json").read_text()
