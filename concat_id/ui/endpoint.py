@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -10,12 +11,13 @@ import gradio as gr
 
 from concat_id.generation import Progress, Result
 from concat_id.job import MAX_GUIDANCE, MAX_STEPS
-from concat_id.ui.events import GPU_QUEUE, Runner
+from concat_id.ui.events import GPU_QUEUE, Event, Runner
 from concat_id.ui.tasks import TaskForm
 
 RETURNS = (
-    "The video's file, the file with all settings and scores, and a report: while running "
-    '{"step", "total"}, at the end {"scores", "seed", "seconds"}.'
+    'The video\'s file, the file with all settings and scores, and a report: {"fetching"} and '
+    '{"loading"} where a model is made ready, {"step", "total"} while running, at the end '
+    '{"scores", "seed", "seconds"}.'
 )
 
 
@@ -88,10 +90,12 @@ def _document(form: TaskForm) -> str:
     return f"{form.purpose}\n\nArgs:\n{arguments}\nReturns:\n    {RETURNS}\n"
 
 
-def _report(event: Progress | Result) -> tuple[str | None, str | None, dict[str, Any]]:
+def _report(event: Event) -> tuple[str | None, str | None, dict[str, Any]]:
     """What a program gets for an event."""
     if isinstance(event, Progress):
         return None, None, {"step": event.index + 1, "total": event.total}
+    if not isinstance(event, Result):
+        return None, None, {type(event).__name__.lower(): asdict(event)}
     scores = event.scores.to_dict() if event.scores else None
     report = {"scores": scores, "seed": event.job.settings.seed, "seconds": event.seconds}
     return str(event.video), str(event.sidecar), report

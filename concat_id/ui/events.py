@@ -7,21 +7,26 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import Progress
 from concat_id.limits import DEFAULTS, Limits
+from concat_id.presets import make_ready
 from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
     from concat_id.generation import Result
     from concat_id.job import Job
+    from concat_id.presets import Loading
+    from concat_id.weights import Fetching
 
 Generate = Callable[["Job", Path], Iterator["Progress | Result"]]
+# What a run goes through; the first two only where its preset is not the last run's.
+Event: TypeAlias = "Fetching | Loading | Progress | Result"
 
 # One run at a time on the device, whichever tab or program asks for it.
 GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
@@ -43,7 +48,7 @@ def as_sentences() -> Iterator[None]:
         raise gr.Error(sentence(error), print_exception=False) from error
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Runner:
     """Runs jobs for every visitor, each run in a folder of its own; forms begin with the preset."""
 
@@ -53,17 +58,25 @@ class Runner:
     limits: Limits = DEFAULTS
     # Gradio lets the next run begin as soon as one is cancelled, while its last step is still being computed.
     _turn: Lock = field(default_factory=Lock, init=False, repr=False)
+    _loaded: str = field(init=False)  # the last run's preset; at first the page's, loaded at the start
 
-    def run(self, job: Job, visitor: str | None = None) -> Iterator[Progress | Result]:
-        """Run a job into a fresh folder whose name cannot be guessed.
+    def __post_init__(self) -> None:
+        self._loaded = self.preset
+
+    def run(self, job: Job, visitor: str | None = None) -> Iterator[Event]:
+        """Run a job into a fresh folder whose name cannot be guessed; what its preset lacks is fetched first.
 
         Args:
             visitor: the token of who will find it among the runs; None, as for programs: nobody.
         """
         with as_sentences(), self._turn:
             self._tidy()
+            if job.preset != self._loaded:
+                # Before `generate`: a shared GPU is not asked for to wait for a network.
+                yield from make_ready(job.preset)
             with closing(self.generate(job, self.library.new_folder(visitor))) as events:
                 for event in events:
+                    self._loaded = job.preset
                     if isinstance(event, Progress):
                         self._check_time(event.seconds)
                     yield event

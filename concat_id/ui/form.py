@@ -13,13 +13,13 @@ from typing import Any
 import gradio as gr
 
 from concat_id.comparison import MAX_SIDES
-from concat_id.generation import Preview, Progress, Result
+from concat_id.generation import Preview, Result
 from concat_id.job import SEED_LIMIT, Job
 from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
-from concat_id.ui.events import GPU_QUEUE, QUIET
+from concat_id.ui.events import GPU_QUEUE, QUIET, Event
 from concat_id.ui.model_choice import ModelChoice, build_model_choice, wire_model_choice
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
@@ -230,10 +230,10 @@ def _switch(tab: FormTab, *, running: bool) -> dict[Any, Any]:
     }
 
 
-def _update(tab: FormTab, event: Progress | Result, job: Job, which: str) -> dict[Any, Any]:
+def _update(tab: FormTab, event: Event, job: Job, which: str) -> dict[Any, Any]:
     """What an event changes on screen. Args: which: of several videos."""
     ratio = stage.read_ratio(job.settings)
-    if isinstance(event, Progress):
+    if not isinstance(event, Result):
         updates = {tab.stage.progress: stage.frame_drawing(stage.draw_progress(event, which), ratio)}
         if isinstance(event, Preview):
             drawing = stage.draw_preview(event, job.settings.fps)

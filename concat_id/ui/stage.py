@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from concat_id.presets import Loading
 from concat_id.ui.texts import EMPTY_STAGE
+from concat_id.weights import Fetching
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,11 +143,25 @@ def draw_preview(preview: Preview, fps: int) -> str:
     )
 
 
-def draw_progress(progress: Progress, which: str = "") -> str:
+def draw_progress(progress: Fetching | Loading | Progress, which: str = "") -> str:
     """How far a run is. Args: which: of several videos."""
+    if isinstance(progress, Fetching):
+        return _draw_fetching(progress)
+    if isinstance(progress, Loading):
+        return _bar(0.0, f"Loading {progress.title}")
     step = progress.index + 1
     left = f"about {max(1, round(progress.seconds_left))} s left" if step < progress.total else "finishing"
     return _bar(step / progress.total, f"{which}Step {step} of {progress.total}", left)
+
+
+def _draw_fetching(fetching: Fetching) -> str:
+    """How much of a model is on this machine, by bytes where their number is known."""
+    said = f"Fetching {fetching.name}, file {fetching.index + 1} of {fetching.total}"
+    if not fetching.bytes_total:
+        return _bar(fetching.index / fetching.total, said)
+    unit, size = ("GB", 1e9) if fetching.bytes_total >= 1e9 else ("MB", 1e6)
+    left = f"{fetching.bytes_done / size:.3g} of {fetching.bytes_total / size:.3g} {unit}"
+    return _bar(fetching.bytes_done / fetching.bytes_total, said, left)
 
 
 def draw_start() -> str:

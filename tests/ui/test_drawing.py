@@ -15,7 +15,7 @@ from studio import score_frames
 
 from concat_id.generation import Preview, Result
 from concat_id.job import Job, Reference, Role, Settings
-from concat_id.presets import PRESETS, Task
+from concat_id.presets import PRESETS, Loading, Task
 from concat_id.runs import Run
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
@@ -23,6 +23,7 @@ from concat_id.ui import compare_drawing, models, sidebar, stage
 from concat_id.ui.curve import draw_curve
 from concat_id.ui.form import note_unknown_words
 from concat_id.ui.texts import COPIED, sentence
+from concat_id.weights import Fetching
 
 JOB = Job("single", (Reference("face", "face.png"),), "waving", Settings(seed=7))
 
@@ -209,6 +210,17 @@ def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
     animation.seek(1)
     animation.load()
     assert animation.info["duration"] == round(1000 * 3 / 16)
+
+
+def test_what_a_run_waits_for_is_drawn_as_far_as_it_is_known() -> None:
+    drawing = stage.draw_progress(Fetching("some/<things>", 2, 14, 12_080_000_000, 32_000_000_000))
+    assert "Fetching some/&lt;things&gt;, file 3 of 14<" in drawing and ">12.1 of 32 GB<" in drawing
+    assert 'aria-valuenow="38"' in drawing
+    assert ">0 of 120 MB<" in stage.draw_progress(Fetching("some/things", 0, 1, 0, 120_000_000))
+    drawing = stage.draw_progress(Fetching("buffalo_l", 1, 2, 0, 0))
+    assert 'aria-valuenow="50"' in drawing and " of 0" not in drawing
+    drawing = stage.draw_progress(Loading("Wan"))
+    assert "Loading Wan" in drawing and 'aria-valuenow="0"' in drawing
 
 
 def test_messages_become_sentences() -> None:
