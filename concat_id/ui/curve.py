@@ -10,6 +10,12 @@ LEFT, RIGHT, TOP, BOTTOM = 26, 6, 8, 20
 # Below the curve is what the frame that is pointed at has to say.
 FACE_PX, GAP = 48, 8
 READING_HEIGHT = FACE_PX + 2 * GAP
+# The first frame is reached by Tab, the others from there.
+FOLLOW_ARROWS = (
+    "const side = {ArrowLeft: 'previous', ArrowRight: 'next'}[event.key]; "
+    "const neighbour = side &amp;&amp; event.target[side + 'ElementSibling']; "
+    "if (neighbour?.matches('.frame')) { neighbour.focus(); event.preventDefault(); }"
+)
 
 
 def draw_curve(
@@ -23,18 +29,19 @@ def draw_curve(
         faces: for each of them, addresses of square pictures of the faces that were compared.
 
     Returns:
-        An `<svg>` element; a frame that is pointed at or tapped shows its score and its faces.
+        An `<svg>` element; a frame that is pointed at, tapped or reached by arrow keys shows its score and
+        its faces.
     """
     points = [(_x(place, len(values)), value) for place, value in enumerate(values)]
     width = (WIDTH - LEFT - RIGHT) / len(values)
     frames = [
-        _frame(x, width, index, value, shown)
+        _frame(x, width, index, value, shown, is_first=index == indices[0])
         for (x, value), index, shown in zip_longest(points, indices, faces, fillvalue=())
     ]
     parts = [*_grid(), *_runs(points), *_frame_labels(indices), _hint(), *frames]
     return (
-        f'<svg class="cid-curve" viewBox="0 0 {WIDTH} {HEIGHT + READING_HEIGHT}" role="img" '
-        f'aria-label="{_describe(values)}">{"".join(parts)}</svg>'
+        f'<svg class="cid-curve" viewBox="0 0 {WIDTH} {HEIGHT + READING_HEIGHT}" role="group" '
+        f'aria-label="{_describe(values)}" onkeydown="{FOLLOW_ARROWS}">{"".join(parts)}</svg>'
     )
 
 
@@ -93,17 +100,24 @@ def _hint() -> str:
     )
 
 
-def _frame(x: float, width: float, index: int, value: float | None, faces: Sequence[str]) -> str:
+def _frame(
+    x: float, width: float, index: int, value: float | None, faces: Sequence[str], *, is_first: bool
+) -> str:
     """A frame's mark and the column around it; pointed at, or tapped and so focused, it shows its reading."""
+    said = "no face found" if value is None else f"ArcSim {value:.3f}"
     column = (
         f'<rect class="target" x="{x - width / 2:.1f}" y="{TOP}" width="{width:.1f}" '
         f'height="{HEIGHT - TOP - BOTTOM}"/>'
     )
-    return f'<g class="frame" tabindex="-1">{column}{_mark(x, value)}{_reading(index, value, faces)}</g>'
+    tab = 0 if is_first else -1
+    return (
+        f'<g class="frame" tabindex="{tab}" role="img" aria-label="Frame {index + 1}: {said}">{column}'
+        f"{_mark(x, value)}{_reading(index, said, faces)}</g>"
+    )
 
 
-def _reading(index: int, value: float | None, faces: Sequence[str]) -> str:
-    """A frame's faces and its score."""
+def _reading(index: int, said: str, faces: Sequence[str]) -> str:
+    """A frame's faces and what is said of it."""
     top = HEIGHT + GAP
     pictures = [
         f'<image href="{face}" x="{LEFT + place * (FACE_PX + GAP)}" y="{top}" width="{FACE_PX}" '
@@ -111,7 +125,6 @@ def _reading(index: int, value: float | None, faces: Sequence[str]) -> str:
         for place, face in enumerate(faces)
     ]
     x = LEFT + len(faces) * (FACE_PX + GAP)
-    said = "no face found" if value is None else f"ArcSim {value:.3f}"
     return (
         f'<g class="reading">{"".join(pictures)}<text x="{x}" y="{top + 20}">Frame {index + 1}</text>'
         f'<text class="score" x="{x}" y="{top + 36}">{said}</text></g>'

@@ -42,7 +42,7 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     expect(panel.locator("[data-metric=arcsim] .cid-value")).to_have_text("0.750")
     expect(panel.locator("[data-metric=clipdist] .cid-value")).to_have_text("0.250")
     expect(panel).to_contain_text("drawn ones have scales of their own")
-    # Pointing is for mice, tapping for fingers: both show the frame's face.
+    # Pointing is for mice, tapping for fingers, arrows for keyboards: all show the frame's face.
     frame = panel.locator(".cid-curve .frame").nth(2)
     frame.locator(".target").hover()
     expect(frame.locator("image")).to_be_visible()
@@ -52,6 +52,12 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     page.mouse.move(0, 0)
     expect(frame.locator(".reading")).to_contain_text("Frame 3ArcSim 0.750")
     expect(frame.locator("image")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(panel.locator(".cid-curve .frame").nth(3).locator("image")).to_be_visible()
+    expect(frame.locator("image")).to_be_hidden()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowLeft")
+    expect(panel.locator(".cid-curve .frame").first.locator("image")).to_be_visible()
     expect(panel).to_contain_text(str(studio.runs.started[0].settings.seed))
     assert [path.suffix for path in sorted(studio.runs_folder.glob("*/*"))] == [".png", ".json", ".mp4"]
 

@@ -111,6 +111,16 @@ def test_the_curve_breaks_where_a_face_is_lost() -> None:
     ]
 
 
+def test_tab_stops_once_at_the_curve_and_every_frame_has_a_name() -> None:
+    curve = draw_curve((0, 4, 8), (0.5, None, 0.7))
+    frames = re.findall(r'<g class="frame" tabindex="([-0-9]+)" role="img" aria-label="([^"]+)"', curve)
+    assert frames == [
+        ("0", "Frame 1: ArcSim 0.500"),
+        ("-1", "Frame 5: no face found"),
+        ("-1", "Frame 9: ArcSim 0.700"),
+    ]
+
+
 def faces_in(drawing: str) -> list[Image.Image]:
     """The thumbnails in a drawing."""
     addresses = re.findall(r'<image href="data:image/webp;base64,([^"]+)"', drawing)
