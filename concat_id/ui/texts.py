@@ -37,8 +37,9 @@ UNKNOWN_WORDS = (
     "others."
 )
 HOW_TO_CHANGE_MODELS = (
-    "One model serves this page; another one is served by starting the studio with it. What is not on this "
-    "machine yet is fetched at the first start, with its progress in the terminal."
+    "The advanced settings of a form choose the model of its videos. One that is not on this machine yet is "
+    "fetched with its first video, with progress on the stage; it needs what is listed here. Started with a "
+    "command below, the page begins with that model."
 )
 # By the reference's role: what the model gets of a picture, and the place where that will appear.
 SEEN = {
