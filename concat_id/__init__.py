@@ -14,7 +14,7 @@ _HOMES = {
     "Step": "concat_id.pipelines.pipeline_wan",
     "Preset": "concat_id.presets",
     "PRESETS": "concat_id.presets",
-    "load_pipeline": "concat_id.presets",
+    "load_pipeline": "concat_id.loading",
     "Job": "concat_id.job",
     "generate": "concat_id.generation",
 }

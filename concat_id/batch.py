@@ -19,8 +19,8 @@ from typing import Any
 from concat_id.errors import InputError, InvalidJob
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
+from concat_id.loading import weights_digest
 from concat_id.pictures import load_picture
-from concat_id.presets import weights_digest
 
 LOGGER = logging.getLogger(__name__)
 

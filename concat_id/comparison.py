@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from concat_id.errors import NotComparable
 from concat_id.job import MAX_GUIDANCE, Job, Settings
-from concat_id.presets import PRESETS, Task, list_missing
+from concat_id.loading import list_missing
+from concat_id.presets import PRESETS, Task
 from concat_id.runs import Run
 
 MAX_SIDES = 4

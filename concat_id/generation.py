@@ -21,10 +21,7 @@ from concat_id.credentials import load_credentials
 from concat_id.devices import choose_device
 from concat_id.errors import NoFaceFound
 from concat_id.job import Job, Reference
-from concat_id.pictures import load_picture
-from concat_id.presets import (
-    DEFAULT_PRESET,
-    PRESETS,
+from concat_id.loading import (
     load_clothes_parser,
     load_curricular,
     load_face_tools,
@@ -32,6 +29,8 @@ from concat_id.presets import (
     load_video_text,
     weights_digest,
 )
+from concat_id.pictures import load_picture
+from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.references import PreparedReference, prepare_background, prepare_face, prepare_garment
 from concat_id.results import describe_run, write_result
 from concat_id.scoring import Scores, Target

@@ -1,41 +1,22 @@
-"""The models one can choose from, and loading them: once, at first use, on the best device there is."""
+"""The models one can choose from: where their weights are, what they do, and with which settings."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
-
-if TYPE_CHECKING:
-    import torch
-
-    from concat_id.faces import FaceFinder
-    from concat_id.parsing import Parser
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
-    from concat_id.scoring import ClipEmbedder, Scorer
-    from concat_id.scoring.curricularface import CurricularEmbedder
-    from concat_id.scoring.video_clip import VideoTextScorer
+from concat_id.weights import Source
 
 Task = Literal["single", "multi", "try-on", "background"]
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 DEFAULT_PRESET = "embedded"
-# A parser without its optimiser's state and other formats.
-_PARSER_FILES = ("*.json", "model.safetensors")
-# All of a Wan repository but its transformer, which the converted checkpoint replaces.
-_BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model, what it can do, and the settings it was trained for."""
+    """A model, what it can do, and the settings it was training sizes."""
 
     title: str
     tasks: tuple[Task, ...]
@@ -155,196 +136,3 @@ PRESETS: dict[str, Preset] = {
     "wan-1.3b-adaln": _wan_1_3b("Wan 2.1 1.3B with AdaLN", "second_stage_adaln.pt"),
     "wan-1.3b-stage1": _wan_1_3b("Wan 2.1 1.3B, first stage", "first_stage.pt"),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class FaceTools:
-    """What looks at faces: for references (finder, parser) and for scores (clip, scorer)."""
-
-    finder: FaceFinder
-    parser: Parser
-    clip: ClipEmbedder
-    scorer: Scorer
-
-
-def load_pipeline(
-    name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
-) -> ConcatIDWanPipeline:
-    """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
-
-    Args:
-        name: key of `PRESETS`.
-        device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
-        dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
-    """
-    device, preset = choose_device(device), PRESETS[name]
-    pipeline = _load_pipeline(_pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
-    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
-
-
-@lru_cache(maxsize=1)
-def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
-    """Load a pipeline and place it."""
-    import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
-
-    _hide_loading_bars()
-    # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
-    dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
-    pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    if is_short_of_memory(device):
-        save_memory(pipeline, device)
-    return pipeline.to(device)
-
-
-@lru_cache(maxsize=1)
-def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
-    """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
-    transformer = deepcopy(pipeline.transformer)
-    transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
-    transformer.fuse_lora()
-    transformer.unload_lora()
-    own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
-    adapted = type(pipeline)(**pipeline.components | own)
-    adapted.set_progress_bar_config(disable=True)
-    return adapted
-
-
-def _pipeline_folder(name: str) -> Path:
-    """The diffusers folder of a preset; the authors' checkpoints are converted at first use and kept."""
-    preset = PRESETS[name]
-    folder = Path(preset.base) if preset.checkpoint is None else _converted_folder(name)
-    if preset.checkpoint and not (folder / "model_index.json").is_file():
-        from concat_id.models.convert import convert_checkpoint
-
-        convert_checkpoint(locate(preset.checkpoint), locate(preset.base, patterns=_BASE_FILES), folder)
-    return locate(folder / "model_index.json").parent
-
-
-def _converted_folder(name: str) -> Path:
-    """Where a preset whose checkpoint is to be converted is kept."""
-    return cache_folder() / "presets" / name
-
-
-def list_missing(name: str) -> list[Source]:
-    """Weights of a preset that are not on this machine, and would be fetched at first use."""
-    preset = PRESETS[name]
-    sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip, preset.adapter]
-    missing = [source for source in sources if source and not find(source)]
-    if preset.checkpoint and not (_converted_folder(name) / "model_index.json").is_file():
-        missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
-        missing += [] if find(preset.checkpoint) else [preset.checkpoint]
-    return missing
-
-
-@dataclass(frozen=True)
-class Loading:
-    """Everything that a preset needs is on this machine and about to be loaded."""
-
-    title: str
-
-
-def make_ready(name: str) -> Iterator[Fetching | Loading]:
-    """Fetch what a preset lacks and convert its checkpoint: after that, loading it needs no network.
-
-    Closing the generator stops it between two files; what was fetched stays.
-    """
-    patterns = {PRESETS[name].base: _BASE_FILES}
-    yield from fetch({source: patterns.get(source) for source in list_missing(name)})
-    yield Loading(PRESETS[name].title)
-    _pipeline_folder(name)
-
-
-@lru_cache(maxsize=8)
-def weights_digest(name: str) -> str:
-    """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
-    digest, adapter = hashlib.sha256(), PRESETS[name].adapter
-    shards = sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors"))
-    for path in [*shards, *([locate(adapter)] if adapter else [])]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _hide_loading_bars() -> None:
-    """Keep standard error for what is worth a sentence; downloads still show how far they are."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-
-
-def load_face_tools(name: str = DEFAULT_PRESET) -> FaceTools:
-    """What a preset looks at faces with; loaded at the first call and kept until another is asked for."""
-    preset = PRESETS[name]
-    sources = (preset.face_pack, preset.score_pack, preset.face_parser, preset.clip)
-    return _load_face_tools(*sources, preset.face_frame_size_px)
-
-
-# By what is loaded, not by preset: several presets share it, and one may be chosen after the other.
-@lru_cache(maxsize=1)
-def _load_face_tools(
-    face_pack: Source, score_pack: Source, face_parser: Source, clip: Source, frame_size_px: int
-) -> FaceTools:
-    """Load face models."""
-    from concat_id.faces import FaceFinder
-    from concat_id.parsing import Parser
-    from concat_id.scoring import ClipEmbedder, Scorer
-
-    _hide_loading_bars()
-    finder = FaceFinder(locate(face_pack), frame_size_px=frame_size_px)
-    score_finder = finder
-    if score_pack != face_pack:
-        score_finder = FaceFinder(locate(score_pack), frame_size_px=frame_size_px)
-    embedder = ClipEmbedder(locate(clip))
-    return FaceTools(finder, Parser(locate(face_parser)), embedder, Scorer(score_finder, embedder))
-
-
-def load_clothes_parser(name: str = DEFAULT_PRESET) -> Parser:
-    """What a preset finds garments and people with; loaded at the first call, as only some jobs need it."""
-    return _load_clothes_parser(PRESETS[name].clothes_parser)
-
-
-@lru_cache(maxsize=1)
-def _load_clothes_parser(source: Source) -> Parser:
-    """Load a clothes parser."""
-    from concat_id.parsing import Parser
-
-    _hide_loading_bars()
-    return Parser(locate(source, patterns=_PARSER_FILES))
-
-
-def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:
-    """What CurSim is computed by; None where its weights are not on this machine."""
-    source = PRESETS[name].curricular
-    return _load_curricular(source) if find(source) else None
-
-
-@lru_cache(maxsize=1)
-def _load_curricular(source: Source) -> CurricularEmbedder:
-    """Load a second recogniser."""
-    from concat_id.scoring.curricularface import CurricularEmbedder
-
-    return CurricularEmbedder.load(locate(source))
-
-
-def load_video_text(name: str = DEFAULT_PRESET) -> VideoTextScorer | None:
-    """What ViCLIP is computed by; None where its weights are not on this machine."""
-    preset = PRESETS[name]
-    return _load_video_text(preset.video_clip, preset.clip) if find(preset.video_clip) else None
-
-
-@lru_cache(maxsize=1)
-def _load_video_text(source: Source, clip: Source) -> VideoTextScorer:
-    """Load a video-text model, and the tokenizer that it shares with CLIP."""
-    from concat_id.scoring.video_clip import VideoTextScorer
-
-    _hide_loading_bars()
-    return VideoTextScorer.load(locate(source), locate(clip))

@@ -37,14 +37,14 @@ def known_toy(toy_folder: Path) -> Iterator[None]:
     """The preset "toy", for one file's tests."""
     from toys import toy_preset
 
-    from concat_id import presets
+    from concat_id import loading, presets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "toy", toy_preset(toy_folder))
         yield
-    presets._load_pipeline.cache_clear()
-    presets._load_face_tools.cache_clear()
-    presets.weights_digest.cache_clear()
+    loading._load_pipeline.cache_clear()
+    loading._load_face_tools.cache_clear()
+    loading.weights_digest.cache_clear()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from toys import clip_of, is_same_video, landscape, portrait, two_people
 
-from concat_id import presets
+from concat_id import loading, presets
 from concat_id.__main__ import build_parser, main
 from concat_id.commands import generate as generate_command
 from concat_id.errors import InvalidJob
@@ -150,7 +150,7 @@ def test_score_computes_what_generate_does(
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert scores.keys() == generated.keys() and "cursim" in scores
     frames = read_video(output).frames
-    assert scores["viclip"] == pytest.approx(presets.load_video_text().score(frames, "A person waves."))
+    assert scores["viclip"] == pytest.approx(loading.load_video_text().score(frames, "A person waves."))
 
 
 def test_score_leaves_out_what_has_no_weights_here(

@@ -11,7 +11,7 @@ from toys import clip_of, landscape, portrait, two_people
 
 from concat_id.errors import WeightsUnavailable
 from concat_id.faces import FaceFinder, align_face
-from concat_id.presets import load_face_tools
+from concat_id.loading import load_face_tools
 
 
 @pytest.fixture(scope="module")

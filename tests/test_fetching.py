@@ -13,9 +13,10 @@ import torch
 from hub import Hub, serve_hub
 from parity.figures import load_figures
 
-from concat_id import ConcatIDWanTransformer3DModel, presets
+from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.errors import WeightsUnavailable
-from concat_id.presets import PRESETS, Loading, list_missing, load_pipeline, make_ready
+from concat_id.loading import Loading, list_missing, load_pipeline, make_ready
+from concat_id.presets import PRESETS
 from concat_id.weights import Fetching, fetch, find
 
 THINGS = {"a.json": b"1", "vae/b.json": b"22", "vae/c.bin": b"333", "other/d.bin": b"4444"}
@@ -109,9 +110,9 @@ def test_a_preset_is_fetched_converted_and_then_loaded_without_a_network(
     preset = replace(PRESETS["embedded"], title="Released", **sources)
     monkeypatch.setitem(PRESETS, "released", preset)
     assert set(list_missing("released")) == set(sources.values())
-    *told, loading = make_ready("released")
-    assert loading == Loading("Released") and len(told) == told[0].total == len(hub.given)
-    assert list_missing("released") == [] and list(make_ready("released")) == [loading]
+    *told, last = make_ready("released")
+    assert last == Loading("Released") and len(told) == told[0].total == len(hub.given)
+    assert list_missing("released") == [] and list(make_ready("released")) == [last]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert load_pipeline("released", "cpu").transformer.config.reference_adaln
-    presets._load_pipeline.cache_clear()
+    loading._load_pipeline.cache_clear()

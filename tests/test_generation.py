@@ -23,7 +23,8 @@ from concat_id.errors import (
 )
 from concat_id.generation import Preview, Progress, decode_frames, generate, prepare_reference
 from concat_id.job import TASK_ROLES, Job, Reference, Settings
-from concat_id.presets import PRESETS, Task, load_pipeline
+from concat_id.loading import load_pipeline
+from concat_id.presets import PRESETS, Task
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 

@@ -18,10 +18,11 @@ from parity.figures import load_figures
 from peft import LoraConfig, get_peft_model_state_dict
 from toys import toy_preset, write_toy_pipeline
 
-from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, presets, weights
+from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, loading, presets, weights
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
 from concat_id.errors import InvalidJob, WeightsUnavailable
-from concat_id.presets import DEFAULT_PRESET, PRESETS, list_missing, load_face_tools, load_pipeline
+from concat_id.loading import list_missing, load_face_tools, load_pipeline
+from concat_id.presets import DEFAULT_PRESET, PRESETS
 
 HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio", "cv2", "numpy", "PIL"}
 
@@ -30,7 +31,7 @@ HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gr
 def _empty_caches() -> Iterator[None]:
     """What one test loads, no other test finds."""
     yield
-    for cached in (presets._load_pipeline, presets._load_face_tools, presets.weights_digest):
+    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest):
         cached.cache_clear()
 
 
@@ -220,20 +221,20 @@ def test_an_authors_checkpoint_is_converted_once_and_kept(
     pipeline = load_pipeline("released", "cpu")
     assert pipeline.transformer.config.reference_adaln and pipeline.scheduler.shift == 5.0
     checkpoint.unlink()
-    presets._load_pipeline.cache_clear()
+    loading._load_pipeline.cache_clear()
     assert load_pipeline("released", "cpu") is not pipeline
     assert (tmp_path / "cache" / "presets" / "released" / "model_index.json").is_file()
 
 
 def test_weights_are_told_apart(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    digest = presets.weights_digest(toy)
+    digest = loading.weights_digest(toy)
     assert len(digest) == 64
-    presets.weights_digest.cache_clear()
+    loading.weights_digest.cache_clear()
     weights_file = next((tmp_path / "toy" / "transformer").glob("*.safetensors"))
     data = bytearray(weights_file.read_bytes())
     data[-1] ^= 1
     weights_file.write_bytes(data)
-    assert presets.weights_digest(toy) != digest
+    assert loading.weights_digest(toy) != digest
 
 
 @pytest.fixture
@@ -260,7 +261,7 @@ def test_an_adapter_makes_another_model_of_the_same_parts(toy: str, adapted: str
     plain.load_lora_weights(PRESETS[adapted].adapter)
     assert not torch.allclose(after, before)
     torch.testing.assert_close(denoise(plain), after)
-    assert presets.weights_digest(adapted) != presets.weights_digest(toy)
+    assert loading.weights_digest(adapted) != loading.weights_digest(toy)
 
 
 def test_a_missing_adapter_is_named(adapted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound, NoGarmentFou
 from concat_id.garments import MARGIN, WORKING_PX
 from concat_id.generation import prepare_reference
 from concat_id.job import Reference
+from concat_id.loading import FaceTools, load_clothes_parser, load_face_tools
 from concat_id.parsing import BACKGROUND, GARMENT_LABELS, Parser
-from concat_id.presets import FaceTools, load_clothes_parser, load_face_tools
 from concat_id.references import (
     CROP_PX,
     MASKED_LABELS,

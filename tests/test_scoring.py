@@ -13,7 +13,7 @@ from toys import Labels, clip_of, garment, landscape, portrait, two_people
 from concat_id.errors import NoFaceFound
 from concat_id.faces import Face
 from concat_id.garments import cut_garment
-from concat_id.presets import load_curricular, load_face_tools, load_video_text
+from concat_id.loading import load_curricular, load_face_tools, load_video_text
 from concat_id.scoring import FrameScores, ReferenceFace, Scorer, Target
 from concat_id.scoring.arcface import arc_similarity
 from concat_id.scoring.copying import copies_reference

@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _read_target(options: argparse.Namespace) -> Target:
     """What the options name to compare a video with."""
+    from concat_id.loading import load_clothes_parser, load_curricular, load_face_tools, load_video_text
     from concat_id.pictures import load_picture
-    from concat_id.presets import load_clothes_parser, load_curricular, load_face_tools, load_video_text
     from concat_id.references import prepare_background, prepare_garment
     from concat_id.scoring import Target
 

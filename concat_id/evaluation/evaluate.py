@@ -19,7 +19,8 @@ from concat_id.evaluation.plots import plot_frames, plot_likeness
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
 from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
 from concat_id.evaluation.sheets import write_sheet
-from concat_id.presets import DEFAULT_PRESET, PRESETS, Task, weights_digest
+from concat_id.loading import weights_digest
+from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
 
 
 @dataclass(frozen=True)

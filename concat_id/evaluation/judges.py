@@ -17,17 +17,10 @@ from PIL.Image import Image
 from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
 from concat_id.job import Role
+from concat_id.loading import load_clothes_parser, load_curricular, load_face_tools, load_video_text
 from concat_id.parsing import Parser
 from concat_id.pictures import load_picture
-from concat_id.presets import (
-    EMBEDDED,
-    PRESETS,
-    Task,
-    load_clothes_parser,
-    load_curricular,
-    load_face_tools,
-    load_video_text,
-)
+from concat_id.presets import EMBEDDED, PRESETS, Task
 from concat_id.references import prepare_background, prepare_garment
 from concat_id.scoring import ReferenceFace, Scorer
 from concat_id.scoring.curricularface import CurricularEmbedder

@@ -19,7 +19,7 @@ from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
 from concat_id.generation import Result, generate
-from concat_id.presets import weights_digest
+from concat_id.loading import weights_digest
 from concat_id.video import read_video
 
 LOGGER = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ import gradio as gr
 
 from concat_id.errors import InvalidJob, WeightsUnavailable
 from concat_id.job import Job, Reference, Role
-from concat_id.presets import PRESETS, Task, list_missing
+from concat_id.loading import list_missing
+from concat_id.presets import PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
 from concat_id.ui.reference_slot import Prepare

@@ -14,14 +14,14 @@ import gradio as gr
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import Progress
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import make_ready
+from concat_id.loading import make_ready
 from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
     from concat_id.generation import Result
     from concat_id.job import Job
-    from concat_id.presets import Loading
+    from concat_id.loading import Loading
     from concat_id.weights import Fetching
 
 Generate = Callable[["Job", Path], Iterator["Progress | Result"]]

@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from concat_id.presets import PRESETS, Preset, list_missing
+from concat_id.loading import list_missing
+from concat_id.presets import PRESETS, Preset
 from concat_id.ui.events import QUIET
 from concat_id.ui.settings import SettingsPanel
 from concat_id.ui.texts import FETCHED_AT_FIRST_USE, ON_THIS_MACHINE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from concat_id.presets import Loading
+from concat_id.loading import Loading
 from concat_id.ui.texts import EMPTY_STAGE
 from concat_id.weights import Fetching
 

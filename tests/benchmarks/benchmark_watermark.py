@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from concat_id.presets import load_face_tools
+from concat_id.loading import load_face_tools
 from concat_id.scoring import Target
 from concat_id.video import read_video, write_video
 from concat_id.watermark import THRESHOLD, detect, mark

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from toys import landscape, portrait, toy_preset, write_toy_pipeline
 
-from concat_id import presets
+from concat_id import loading
 from concat_id.evaluation.benchmark import Benchmark, load_benchmark
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.presets import PRESETS
@@ -63,5 +63,5 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         preset = toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy")))
         patch.setitem(PRESETS, "toy", replace(preset, tasks=("single",)))
         yield "toy"
-    for cached in (presets._load_pipeline, presets._load_face_tools, presets.weights_digest, load_judges):
+    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest, load_judges):
         cached.cache_clear()

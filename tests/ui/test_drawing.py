@@ -15,7 +15,8 @@ from studio import score_frames
 
 from concat_id.generation import Preview, Result
 from concat_id.job import Job, Reference, Role, Settings
-from concat_id.presets import PRESETS, Loading, Task
+from concat_id.loading import Loading
+from concat_id.presets import PRESETS, Task
 from concat_id.runs import Run
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize

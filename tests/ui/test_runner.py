@@ -15,7 +15,8 @@ from studio import PacedRuns
 from concat_id.generation import Progress, Result
 from concat_id.job import Job, Reference, Settings
 from concat_id.limits import Limits
-from concat_id.presets import PRESETS, Loading
+from concat_id.loading import Loading
+from concat_id.presets import PRESETS
 from concat_id.runs import Library
 from concat_id.ui.events import Event, Runner
 from concat_id.weights import Fetching

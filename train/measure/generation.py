@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id.generation import decode_frames
-from concat_id.presets import DEFAULT_PRESET, PRESETS, FaceTools, load_face_tools, load_pipeline
+from concat_id.loading import FaceTools, load_face_tools, load_pipeline
+from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.references import prepare_face
 from train.gallery import contact_sheet
 from train.people import render, sample_scenes, write_captions
