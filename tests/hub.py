@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +22,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What is on it, and which files it gave away."""
+    """What is on it, which files it gave away, and how long each of them takes."""
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
+    pause_s: float = 0.0
 
     def describe(self, repository: str, path: str) -> Any:
         """What the hub says about a repository: all of it, or its tree."""
@@ -52,9 +54,11 @@ class _Answers(BaseHTTPRequestHandler):
                 self._answer(json.dumps(self.hub.describe(*about.groups())).encode())
             else:
                 repository, name = re.fullmatch(f"/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path).groups()
-                self._answer(self.hub.repositories[repository][name])
+                content = self.hub.repositories[repository][name]
                 if self.command == "GET":
+                    time.sleep(self.hub.pause_s)
                     self.hub.given.append(name)
+                self._answer(content)
         except KeyError:
             self.send_error(404)
 

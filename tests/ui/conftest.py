@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hub import Hub, serve_hub
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from served import open_browser
 from studio import PacedRuns, Studio, prepare
 
 from concat_id.limits import DEFAULTS, Limits
+from concat_id.presets import PRESETS
 from concat_id.ui import build_demo, launch_demo
 
 
@@ -40,6 +43,16 @@ def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     """The page on a free port, with one example person."""
     with serve_studio(tmp_path, people, "embedded") as studio:
         yield studio
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub, and on it two files of a preset that is not on this machine."""
+    far = replace(PRESETS["embedded"], title="From afar", clip="hub:some/clip")
+    monkeypatch.setitem(PRESETS, "far", far)
+    with serve_hub(tmp_path / "hub") as hub:
+        hub.repositories["some/clip"] = {"a.bin": b"1", "b.bin": b"22"}
+        yield hub
 
 
 @contextmanager

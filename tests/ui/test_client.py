@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import serve_studio
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from hub import Hub
 from studio import Studio
 
 
@@ -24,6 +26,24 @@ def test_a_round_trip(studio: Studio, people: dict[str, Path]) -> None:
     assert Path(sidecar).suffix == ".json"
     assert report["seed"] == 7 and report["scores"]["arcsim"] == pytest.approx(0.75)
     assert studio.runs.started[0].settings.num_inference_steps == 3
+
+
+def test_programs_hear_how_far_a_model_is_fetched(hub: Hub, tmp_path: Path, people: dict[str, Path]) -> None:
+    with serve_studio(tmp_path, people, "embedded", models=("far",)) as studio:
+        studio.runs.step_s = 0.3
+        client = Client(studio.url, verbose=False, analytics_enabled=False)
+        values = {"picture": handle_file(people["one"]), "prompt": "waving", "steps": 1, "model": "far"}
+        job = client.submit(api_name="/generate", **values)
+        job.result(timeout=60)
+    reports = [report for *_, report in job.outputs()]
+    assert reports[0]["fetching"] == {
+        "name": "some/clip",
+        "index": 0,
+        "total": 2,
+        "bytes_done": 0,
+        "bytes_total": 3,
+    }
+    assert reports[2:-1] == [{"loading": {"title": "From afar"}}, {"step": 1, "total": 1}]
 
 
 def test_what_is_wrong_arrives_as_a_sentence(studio: Studio, people: dict[str, Path]) -> None:

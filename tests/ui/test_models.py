@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import serve_studio
+from hub import Hub
 from playwright.sync_api import Page, expect
 from studio import Studio, wait_for_video
 from test_browser import choose_person_and_prompt
@@ -82,3 +83,22 @@ def test_a_model_that_is_not_here_says_so_before_it_is_asked(choosy: Studio, ope
     expect(page.locator("#seen")).to_contain_text("once the model was fetched")
     expect(page.get_by_label("Steps").first).to_have_value("50")
     expect(page.locator("#pace")).to_be_hidden()
+
+
+def test_a_model_is_fetched_with_its_first_video(
+    hub: Hub, tmp_path: Path, people: dict[str, Path], open_page: OpenPage
+) -> None:
+    hub.pause_s = 3.0
+    with serve_studio(tmp_path, people, "embedded", models=("far",)) as studio:
+        page = open_page(studio.url)
+        choose_person_and_prompt(page)
+        page.locator("#advanced > button").click()
+        page.locator("#model input").click()
+        page.get_by_role("option", name="From afar").click()
+        page.click("#generate")
+        expect(page.locator("#progress")).to_contain_text("Fetching some/clip, file 1 of 2")
+        expect(page.locator("#progress")).to_contain_text("Fetching some/clip, file 2 of 2")
+        expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "33")
+        assert studio.runs.started == []
+        wait_for_video(page)
+        assert studio.runs.started[0].preset == "far"

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
-from hub import Hub, serve_hub
+from hub import Hub
 from studio import PacedRuns
 
 from concat_id.generation import Progress, Result
 from concat_id.job import Job, Reference, Settings
 from concat_id.limits import Limits
 from concat_id.loading import Loading
-from concat_id.presets import PRESETS
 from concat_id.runs import Library
 from concat_id.ui.events import Event, Runner
 from concat_id.weights import Fetching
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub, and on it two files of a preset that is not on this machine."""
-    far = replace(PRESETS["embedded"], title="From afar", clip="hub:some/clip")
-    monkeypatch.setitem(PRESETS, "far", far)
-    with serve_hub(tmp_path / "hub") as hub:
-        hub.repositories["some/clip"] = {"a.bin": b"1", "b.bin": b"22"}
-        yield hub
 
 
 @pytest.fixture
