@@ -13,7 +13,7 @@ import torch
 from hub import Hub, serve_hub
 from parity.figures import load_figures
 
-from concat_id import ConcatIDWanTransformer3DModel
+from concat_id import ConcatIDWanTransformer3DModel, loading
 from concat_id.errors import WeightsUnavailable
 from concat_id.loading import Loading, list_missing, load_pipeline, make_ready
 from concat_id.presets import PRESETS

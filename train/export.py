@@ -2,7 +2,8 @@
 
     python -m train.export autoencoder --checkpoint .train/autoencoder/last.ckpt --output .train/vae
     python -m train.export pipeline --checkpoint .train/stage1/last.ckpt --output assets/embedded
-    python -m train.export adapter --checkpoint .train/distillation/last.ckpt --output .train/draft
+    python -m train.export adapter --checkpoint .train/distillation/last.ckpt \
+        --output assets/embedded/adapters/draft.safetensors
 
 An adapter is a LoRA, which `pipeline.load_lora_weights` loads on what its training started from. The averaged
 (EMA) weights are what is exported.
@@ -74,13 +75,15 @@ def load_module(checkpoint: Path) -> ConcatIDTraining:
 
 
 def export_adapter(checkpoint: Path, output: Path) -> None:
-    """Write the LoRA of a checkpoint as diffusers loads it, in bfloat16."""
+    """Write the LoRA of a checkpoint as a safetensors file that diffusers loads, in bfloat16."""
     module = load_module(checkpoint)
     if module.hparams.lora_rank is None:
         raise ValueError(f"{checkpoint} holds no LoRA; export it as a pipeline.")
     layers = get_peft_model_state_dict(module.transformer)
     halved = {name: value.bfloat16().contiguous() for name, value in layers.items()}
-    ConcatIDWanPipeline.save_lora_weights(output, transformer_lora_layers=halved)
+    ConcatIDWanPipeline.save_lora_weights(
+        output.parent, transformer_lora_layers=halved, weight_name=output.name
+    )
 
 
 def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:

@@ -98,7 +98,7 @@ def test_exported_adapter_makes_the_pipeline_the_student(
     student = Distillation(str(folder), lora_rank=4)
     shake_adapter(student)
     checkpoint = save_checkpoint(student, tmp_path / "last.ckpt")
-    export_adapter(checkpoint, tmp_path / "draft")
+    export_adapter(checkpoint, tmp_path / "draft.safetensors")
     with pytest.raises(ValueError, match="export it as an adapter"):
         export_pipeline(checkpoint, workshop / "vae", tmp_path / "never")
 
@@ -107,7 +107,7 @@ def test_exported_adapter_makes_the_pipeline_the_student(
     inputs = batch["latents"], torch.full((2,), 500.0), torch.randn(2, 5, 192), batch["reference_latents"]
     with torch.no_grad():
         expected, before = student.transformer(*inputs).sample, pipeline.transformer(*inputs).sample
-        pipeline.load_lora_weights(tmp_path / "draft")
+        pipeline.load_lora_weights(tmp_path / "draft.safetensors")
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
         after = pipeline.transformer(*inputs).sample
