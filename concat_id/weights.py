@@ -171,7 +171,8 @@ def _said_by_name(name: str) -> Iterator[None]:
     owner, repository, *_ = name.split("/")
     try:
         yield
-    except (OSError, HTTPError) as error:
+    # The last is from Xet, by which the hub sends large files.
+    except (OSError, HTTPError, RuntimeError) as error:
         raise WeightsUnavailable(
             f"'{name}' is not on this machine and could not be fetched from the Hugging Face hub; run "
             f"`hf download {owner}/{repository}` where there is a network and copy what it fetched "

@@ -74,6 +74,18 @@ def test_what_cannot_be_fetched_is_named_with_a_way_out(hub: Hub) -> None:
         next(fetching)
 
 
+@pytest.mark.parametrize("error", [ConnectionError("reset"), RuntimeError("CAS service error: timed out")])
+def test_a_broken_connection_has_a_way_out(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def break_off(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", break_off)
+    with pytest.raises(WeightsUnavailable, match="'some/more' is not on this machine"):
+        list(fetch({"hub:some/more": None}))
+
+
 def test_what_does_not_fit_is_not_begun(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=9))
     list(fetch({"hub:some/more": None}))
