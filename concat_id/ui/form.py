@@ -108,9 +108,9 @@ def build_form_tab(
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
             settings = build_settings(preset, page, above=[choice.model, choice.needs])
             with gr.Row(elem_classes="cid-actions"):
+                choice.pace.render()
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
-            choice.pace.render()
             videos = gr.Slider(
                 1,
                 MAX_SIDES,

@@ -41,8 +41,11 @@ def build_model_choice(names: Sequence[str], chosen: str, page: str = "") -> Mod
     pace = gr.Radio(
         versions,
         value=chosen if versions else None,
+        label="Draft or quality",
         show_label=False,
         container=False,
+        scale=0,
+        min_width=190,
         visible=bool(versions),
         render=False,
         elem_id=f"{page}pace",
@@ -84,11 +87,7 @@ def list_versions(name: str) -> list[tuple[str, str]]:
     draft = PRESETS[full].draft
     if draft is None:
         return []
-    return [_describe_version("Draft", draft), _describe_version("Quality", full)]
-
-
-def _describe_version(label: str, name: str) -> tuple[str, str]:
-    return f"{label}, {PRESETS[name].num_inference_steps} steps", name
+    return [("Draft", draft), ("Quality", full)]
 
 
 def draw_needs(name: str) -> str:
