@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PREVIEW_SCORED_FRAMES = 5
 # A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
-DRAWN_ONLY = "This model knows drawn people only: for photographs start with a preset such as wan-1.3b-adaln."
+DRAWN_ONLY = "This model knows drawn people only: for photographs choose another one, such as wan-1.3b-adaln."
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from concat_id.errors import InvalidJob, WeightsUnavailable
+from concat_id.generation import DRAWN_ONLY
 from concat_id.job import Job, Reference, Role
 from concat_id.loading import list_missing
 from concat_id.presets import PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
-from concat_id.ui.reference_slot import Prepare
+from concat_id.ui.reference_slot import Prepare, is_same_file
 from concat_id.ui.texts import SEEN_ONCE_FETCHED
 from concat_id.votes import Ballots
 
@@ -98,7 +99,16 @@ class Desk:
                 raise WeightsUnavailable(SEEN_ONCE_FETCHED)
 
             return refuse
-        return partial(self.prepare, preset=model)
+        return partial(self._prepare, model)
+
+    def _prepare(self, model: str, reference: Reference) -> PreparedReference:
+        """A reference, with a word on photographs where it may be one that the model cannot know."""
+        prepared = self.prepare(reference, preset=model)
+        if reference.role != "face" or not PRESETS[model].knows_drawn_people_only:
+            return prepared
+        if any(is_same_file(reference.picture, example) for example in self.examples["face"]):
+            return prepared
+        return replace(prepared, notes=(*prepared.notes, DRAWN_ONLY))
 
     @property
     def library(self) -> Library:

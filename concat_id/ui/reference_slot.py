@@ -171,7 +171,7 @@ def wire_reference_slot(slot: ReferenceSlot, prepare_for: PrepareFor, model: gr.
     """Show what the chosen model sees whenever it, the picture, or the choice in it changes."""
 
     def show_picture(model: str, picture: str | None, restored: Reference | None) -> dict[Any, Any]:
-        if picture and restored and _is_same_file(picture, restored.picture):
+        if picture and restored and is_same_file(picture, restored.picture):
             return _show(slot, prepare_for(model), restored)
         return _show(slot, prepare_for(model), picture and Reference(slot.kind.role, picture))
 
@@ -205,7 +205,7 @@ def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Refere
     return updates | ({slot.fold: gr.Accordion(open=reference is not None)} if slot.fold else {})
 
 
-def _is_same_file(path: str, other: str) -> bool:
+def is_same_file(path: str | Path, other: str | Path) -> bool:
     """Whether two files hold the same bytes; what was deleted is the same as nothing."""
     try:
         return filecmp.cmp(path, other, shallow=False)

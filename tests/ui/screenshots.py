@@ -34,11 +34,12 @@ class Form:
 
 
 SINGLE = Form("single", "a person laughing on a beach, wearing a yellow t-shirt", {"": 5})
+# The last one's run is opened and compared.
 FORMS = (
-    SINGLE,
     Form("multi", "two people smiling in a park", {"first-": 0, "second-": 7}),
     Form("try-on", "a person smiling in a forest", {"face-": 3, "garment-": 0}),
     Form("background", "a person laughing", {"face-": 5, "place-": 0}),
+    SINGLE,
 )
 
 
@@ -83,6 +84,13 @@ def picture(page: Page, path: Path, *, whole_page: bool) -> None:
     page.screenshot(path=path, full_page=whole_page)
 
 
+def compare(page: Page) -> None:
+    """Put the open run beside another one with more likeness."""
+    page.click("#to-compare")
+    page.get_by_role("button", name="More likeness").click()
+    page.wait_for_selector("#side-1 video", timeout=READY_MS)
+
+
 def take(browser: Browser, url: str, view: View, output: Path) -> None:
     """Make the view's videos and picture their tabs; where all were made, also the list of them."""
     size = {"width": view.width, "height": view.height}
@@ -97,6 +105,8 @@ def take(browser: Browser, url: str, view: View, output: Path) -> None:
         page.locator("#runs button").first.click()
         page.wait_for_selector("#run-video video", timeout=READY_MS)
         picture(page, output / "runs.png", whole_page=False)
+        compare(page)
+        picture(page, output / "compare.png", whole_page=False)
         if page.locator("[role=tab]", has_text="Results").count():
             show(page, "results")
             picture(page, output / "results.png", whole_page=False)

@@ -11,7 +11,7 @@ from conftest import serve_studio
 from hub import Hub
 from playwright.sync_api import Page, expect
 from studio import Studio, wait_for_video
-from test_browser import choose_person_and_prompt
+from test_browser import choose_person_and_prompt, upload
 from test_reviewing import open_newest
 
 from concat_id.presets import PRESETS
@@ -73,9 +73,14 @@ def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: Op
     expect(page.locator("#seen [data-state=ready]")).to_be_visible()
 
 
-def test_a_model_that_is_not_here_says_so_before_it_is_asked(choosy: Studio, open_page: OpenPage) -> None:
+def test_a_model_that_is_not_here_says_so_before_it_is_asked(
+    choosy: Studio, open_page: OpenPage, people: dict[str, Path]
+) -> None:
     page = open_page(choosy.url)
     choose_person_and_prompt(page)
+    expect(page.locator("#seen")).not_to_contain_text("drawn people only")
+    upload(page, people["three"])
+    expect(page.locator("#seen")).to_contain_text("drawn people only: for photographs choose another one")
     page.locator("#advanced > button").click()
     page.locator("#model input").click()
     page.get_by_role("option", name=PRESETS["wan-1.3b-adaln"].title).click()
