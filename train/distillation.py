@@ -21,7 +21,7 @@ class Distillation(ConcatIDTraining):
         init_from: diffusers folder of the teacher.
         num_inference_steps: of the student, at the pipeline's own schedule.
         teacher_steps: guided Euler steps for each of the student's.
-        guidance_scale: of the teacher; the student has it built in.
+        guidance_scale, reference_guidance_scale: of the teacher; the student has them built in.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Distillation(ConcatIDTraining):
         num_inference_steps: int = 4,
         teacher_steps: int = 3,
         guidance_scale: float = 2.5,
+        reference_guidance_scale: float = 2.5,
         lora_rank: int = 32,
         lr: float = 1e-3,
         warmup_steps: int = 50,
@@ -73,14 +74,15 @@ class Distillation(ConcatIDTraining):
         return (latents - noisy) / (ends - sigmas).view(-1, 1, 1, 1, 1)
 
     def ask_teacher(self, noisy: Tensor, sigmas: Tensor, given: Given) -> Tensor:
-        """The guided velocity of the model without its LoRA; without text the references stay."""
+        """The guided velocity of the model without its LoRA, as `GuidanceMixin.predict_velocity` has it."""
         captions, references = given["encoder_hidden_states"], given["reference_latents"]
         empty = self.encode_captions([""] * len(noisy), torch.ones(len(noisy), dtype=torch.bool))
-        both = {
-            "encoder_hidden_states": torch.cat([captions, empty]),
-            "reference_latents": torch.cat([references, references]),
+        passes = {
+            "encoder_hidden_states": torch.cat([captions, empty, captions]),
+            "reference_latents": torch.cat([references, references, torch.zeros_like(references)]),
         }
         self.transformer.disable_adapters()
-        with_text, without = self.predict(noisy.repeat(2, 1, 1, 1, 1), sigmas.repeat(2), both).chunk(2)
+        cond, uncond, blank = self.predict(noisy.repeat(3, 1, 1, 1, 1), sigmas.repeat(3), passes).chunk(3)
         self.transformer.enable_adapters()
-        return without + self.hparams.guidance_scale * (with_text - without)
+        text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
+        return uncond + text * (cond - uncond) + (reference - 1) * (cond - blank)

@@ -44,7 +44,14 @@ def shake_adapter(module: ConcatIDTraining) -> None:
 
 def test_target_is_where_the_teacher_s_guided_steps_lead(workshop: Path, batch: Batch) -> None:
     folder = workshop / "unified" / "pipeline"
-    student = Distillation(str(folder), num_inference_steps=2, teacher_steps=3, guidance_scale=2.0, shift=1.0)
+    student = Distillation(
+        str(folder),
+        num_inference_steps=2,
+        teacher_steps=3,
+        guidance_scale=2.0,
+        reference_guidance_scale=1.5,
+        shift=1.0,
+    )
     shake_adapter(student)  # which the teacher must not notice
     noise = torch.randn(batch["latents"].shape)
     given = {
@@ -66,6 +73,7 @@ def test_target_is_where_the_teacher_s_guided_steps_lead(workshop: Path, batch: 
         latents=noise,
         num_inference_steps=6,
         guidance_scale=2.0,
+        reference_guidance_scale=1.5,
     )
     halfway = [next(steps) for _ in range(3)][-1].latents
     steps.close()
