@@ -108,7 +108,7 @@ def test_missing_keys_are_refused_by_name() -> None:
         (replace(JOB, prompt=" \n"), "the prompt is empty"),
         (replace(JOB, prompt=None), "prompt must be a text"),
         (replace(JOB, prompt="x" * 5000), "prompt has 5000 characters"),
-        (replace(JOB, preset="wan-14b"), "preset is 'wan-14b'; choose 'embedded' or 'wan-1.3b-adaln' or"),
+        (replace(JOB, preset="wan-14b"), "preset is 'wan-14b'; choose 'embedded' or 'embedded-draft' or"),
         (replace(JOB, task="sing"), "task is 'sing'; choose 'single' or"),
         (
             replace(JOB, task="multi", preset="wan-1.3b-adaln"),

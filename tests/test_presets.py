@@ -274,3 +274,14 @@ def test_a_missing_adapter_is_named(adapted: str, monkeypatch: pytest.MonkeyPatc
 
 def test_models_that_look_at_faces_are_shared_by_presets_that_name_the_same(toy: str, adapted: str) -> None:
     assert load_face_tools(toy) is load_face_tools(adapted)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("embedded-")])
+def test_the_embedded_models_adapters_fit_it(name: str) -> None:
+    plain, adapted = load_pipeline("embedded", "cpu"), load_pipeline(name, "cpu")
+    assert list_missing(name) == [] and adapted.text_encoder is plain.text_encoder
+    before, after = plain.transformer.state_dict(), adapted.transformer.state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert any("attn1" in name for name in changed) and any("ffn" in name for name in changed)
+    assert not any("norm" in name or "embed" in name for name in changed)

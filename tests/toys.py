@@ -92,6 +92,8 @@ def toy_preset(folder: Path) -> Preset:
         width=64,
         num_frames=9,
         num_inference_steps=4,
+        reference_guidance_scale=None,
+        draft=None,
         title="Toy",
     )
 

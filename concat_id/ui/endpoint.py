@@ -63,6 +63,7 @@ def _build_blanks() -> dict[str, gr.components.Component]:
         "seed": gr.Number(None, visible=False, label="Seed", precision=0),
         "steps": gr.Number(None, visible=False, label="Steps", precision=0, minimum=1, maximum=MAX_STEPS),
         "guidance": gr.Number(None, visible=False, label="Guidance", minimum=0, maximum=MAX_GUIDANCE),
+        "likeness": gr.Number(None, visible=False, label="Likeness", minimum=0, maximum=MAX_GUIDANCE),
     }
 
 

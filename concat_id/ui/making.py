@@ -173,6 +173,7 @@ def _read_form(base: Job, preset: str, *form: Any) -> Job:
 
 
 def _suggest(base: Job, preset: str) -> Settings:
-    """The settings to begin with for another model: its own steps and guidance."""
-    settings = replace(base.settings, num_inference_steps=None, guidance_scale=None)
+    """The settings to begin with for another model: its own steps and strengths."""
+    own = {"num_inference_steps": None, "guidance_scale": None, "reference_guidance_scale": None}
+    settings = replace(base.settings, **own)
     return vary(base, preset, settings).settings

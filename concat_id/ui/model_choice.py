@@ -72,10 +72,11 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
             choice.model: name,
             settings.steps: preset.num_inference_steps,
             settings.guidance: preset.guidance_scale,
+            settings.likeness: preset.reference_guidance_scale or 1,
             settings.negative_prompt: preset.negative_prompt,
         }
 
-    suggested = [choice.model, settings.steps, settings.guidance, settings.negative_prompt]
+    suggested = [choice.model, settings.negative_prompt, settings.steps, settings.guidance, settings.likeness]
     choice.model.change(describe, choice.model, [choice.pace, choice.needs], **QUIET)
     choice.model.input(suggest, choice.model, suggested, **QUIET)
     choice.pace.input(suggest, choice.pace, suggested, **QUIET)

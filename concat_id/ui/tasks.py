@@ -26,7 +26,7 @@ SETTINGS = {
     "seed": "0 to 2^32 - 1; none draws one.",
     "steps": f"denoising steps, 1 to {MAX_STEPS}; none: the model's own.",
     "guidance": "how strictly the prompt is followed; none: the model's own.",
-    "likeness": "strength of the reference; 1 is the method as it is.",
+    "likeness": "strength of the reference; 1 is the method as it is; none: the model's own.",
     "model": "name of the preset.",
 }
 
@@ -110,7 +110,7 @@ class TaskForm:
                 seed=read_seed(values["seed"]),
                 num_inference_steps=steps and int(steps),
                 guidance_scale=values["guidance"],
-                reference_guidance_scale=float(values["likeness"]),
+                reference_guidance_scale=values["likeness"],
                 negative_prompt=values["negative_prompt"],
             )
             return Job(self.task, references, values["prompt"].strip(), settings, values["model"]).resolve()

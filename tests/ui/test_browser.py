@@ -36,7 +36,7 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     page.wait_for_selector(f"{MID_RUN} img")
     page.wait_for_selector("#scores [data-state=running] .cid-curve")
     expect(page.locator("#scores .cid-notice")).to_have_text("No face found in frame 1.")
-    expect(page.locator(".cid-progress-text")).to_contain_text(re.compile(r"Step \d+ of 20"))
+    expect(page.locator(".cid-progress-text")).to_contain_text(re.compile(r"Step \d+ of 15"))
     wait_for_video(page)
     panel = page.locator("#scores [data-state=final]")
     expect(panel.locator("[data-metric=arcsim] .cid-value")).to_have_text("0.750")

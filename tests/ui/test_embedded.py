@@ -40,6 +40,20 @@ def test_an_example_person_laughs_on_a_beach(app_url: str, open_page: Callable[.
     expect(page.locator("#scores .cid-curve circle").first).to_be_attached()
 
 
+def test_a_draft_takes_four_steps(app_url: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(app_url)
+    page.locator("#people button.gallery-item").first.click()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.locator("#ideas button").first.click()
+    page.get_by_label("Draft", exact=True).first.check()
+    page.click("#generate")
+    page.wait_for_selector(".cid-progress-text >> text=/Step \\d of 4/", timeout=60_000)
+    wait_for_video(page)
+    expect(page.locator("#scores [data-state=final] [data-metric=arcsim] .cid-value")).to_have_text(
+        re.compile(r"^-?[01]?\.?\d+$")
+    )
+
+
 def test_stop_and_start_again(app_url: str, open_page: Callable[..., Page]) -> None:
     page = open_page(app_url)
     page.locator("#people button.gallery-item").nth(1).click()
