@@ -66,10 +66,10 @@ async def wait_until_served(http: httpx.AsyncClient) -> None:
     raise TimeoutError(f"the studio did not start within {START_S} s")
 
 
-async def join(http: httpx.AsyncClient, picture: str, seed: int) -> str:
+async def join(http: httpx.AsyncClient, picture: str, seed: int, preset: str) -> str:
     """Ask for a video; gives the run's number in the queue."""
     file = {"path": picture, "meta": {"_type": "gradio.FileData"}}
-    values = [file, "a person laughing on a beach", "", seed, STEPS, 2.5, 1, None, False]
+    values = [file, "a person laughing on a beach", "", seed, STEPS, 2.5, 1, preset, None, False]
     answer = await http.post("gradio_api/call/generate", json={"data": values})
     return answer.raise_for_status().json()["event_id"]
 
@@ -89,9 +89,9 @@ async def wait(http: httpx.AsyncClient, event: str) -> float | None:
     return None
 
 
-async def let_in(http: httpx.AsyncClient, picture: str, visitors: int) -> tuple[int, int]:
+async def let_in(http: httpx.AsyncClient, picture: str, visitors: int, preset: str) -> tuple[int, int]:
     """Let visitors make a video each; gives how many were lost, and how many served before their turn."""
-    events = [await join(http, picture, seed) for seed in range(visitors)]
+    events = [await join(http, picture, seed, preset) for seed in range(visitors)]
     ends = await asyncio.gather(*(wait(http, event) for event in events))
     served = [end for end in ends if end is not None]
     return visitors - len(served), sum(
@@ -99,7 +99,7 @@ async def let_in(http: httpx.AsyncClient, picture: str, visitors: int) -> tuple[
     )
 
 
-async def measure(url: str, server: psutil.Process, visitors: int, runs: int) -> None:
+async def measure(url: str, server: psutil.Process, visitors: int, runs: int, preset: str) -> None:
     """Prints a line for each round."""
     async with httpx.AsyncClient(base_url=url, timeout=600) as http:
         await wait_until_served(http)
@@ -107,7 +107,7 @@ async def measure(url: str, server: psutil.Process, visitors: int, runs: int) ->
         (picture,) = (await http.post("gradio_api/upload", files={"files": ("fay.png", data)})).json()
         for made in range(visitors, runs + 1, visitors):
             began = time.monotonic()
-            lost, early = await let_in(http, picture, visitors)
+            lost, early = await let_in(http, picture, visitors, preset)
             seconds = time.monotonic() - began
             print(
                 f"{made:>6}{lost:>6}{early:>13}{seconds:>9.1f}{server.memory_info().rss / 2**20:>13.0f}",
@@ -124,7 +124,7 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{'runs':>6}{'lost':>6}{'out of turn':>13}{'seconds':>9}{'resident MB':>13}", flush=True)
     with serve_apart(args.preset) as (url, server):
-        asyncio.run(measure(url, server, args.visitors, args.runs))
+        asyncio.run(measure(url, server, args.visitors, args.runs, args.preset))
 
 
 if __name__ == "__main__":

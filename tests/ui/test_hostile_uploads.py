@@ -47,12 +47,15 @@ class Stranger:
     def generate(self, path: str) -> dict[str, Any]:
         """Make a video of a picture that is said to be uploaded."""
         (event,) = [event for event in self.events if event["api_name"] == "generate"]
-        return self._call(event, [_file(path), "waving", "", 7, 1, 2.5, 1, None, False])
+        return self._call(event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False])
 
     def restore(self, path: str) -> dict[str, Any]:
         """Restore the settings of a video that is said to be uploaded."""
         uploads = (event for event in self.events if event["targets"][0][1] == "upload")
-        event = next(event for event in uploads if len(event["inputs"]) == 2)  # the file, and who it is
+        # Takes the file, and who brings it.
+        event = next(
+            event for event in uploads if event["inputs"][1:] and event["inputs"][0] == _source(event)
+        )
         return self._call(event, [_file(path), ""])
 
     def _call(self, event: dict[str, Any], data: list[Any]) -> dict[str, Any]:
@@ -66,6 +69,11 @@ class Stranger:
                 if message.get("msg") == "process_completed":
                     return message["output"] | {"success": message["success"]}
         raise AssertionError("the page did not answer")
+
+
+def _source(event: dict[str, Any]) -> int:
+    """The component that an event comes from."""
+    return event["targets"][0][0]
 
 
 def _file(path: str) -> dict[str, Any]:
