@@ -20,7 +20,7 @@ from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event
-from concat_id.ui.model_choice import ModelChoice, build_model_choice, wire_model_choice
+from concat_id.ui.model_choice import ModelChoice, build_model_choice, draw_needs, wire_model_choice
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
     build_reference_slot,
@@ -175,6 +175,8 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     )
     # Also what follows a cancelled run: the page is cleared after the last preview came in, not before.
     running.failure(partial(_clear, tab), model, tab.shown, **QUIET)
+    # What was fetched for it is there now.
+    running.success(draw_needs, model, tab.choice.needs, **QUIET)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )

@@ -41,7 +41,7 @@ EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "backgro
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
 # Gradio keeps a copy of the page's description, 0.8 MB, for each visit and each call by a program.
-MAX_SESSIONS = 200
+MAX_SESSIONS = 100
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def test_a_model_is_fetched_with_its_first_video(
         page.locator("#advanced > button").click()
         page.locator("#model input").click()
         page.get_by_role("option", name="From afar").click()
+        expect(page.locator("#advanced")).to_contain_text("Fetched with the first video")
         page.click("#generate")
         expect(page.locator("#progress")).to_contain_text("Fetching some/clip, file 1 of 2")
         expect(page.locator("#progress")).to_contain_text("Fetching some/clip, file 2 of 2")
@@ -107,3 +108,4 @@ def test_a_model_is_fetched_with_its_first_video(
         assert studio.runs.started == []
         wait_for_video(page)
         assert studio.runs.started[0].preset == "far"
+        expect(page.locator("#advanced")).to_contain_text("On this machine")
