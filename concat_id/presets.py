@@ -16,7 +16,7 @@ DEFAULT_PRESET = "embedded"
 
 @dataclass(frozen=True)
 class Preset:
-    """A model, what it can do, and the settings it was training sizes."""
+    """A model, what it can do, and the settings it was trained for."""
 
     title: str
     tasks: tuple[Task, ...]

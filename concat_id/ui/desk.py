@@ -121,10 +121,9 @@ class Desk:
             raise InvalidJob(
                 f"there is no form for the task '{job.task}' here; start the studio with a model for it."
             )
-        model, settings = PRESETS[job.preset], job.settings
         if job.preset not in self.models:
-            gr.Warning(f"This was made with another model: {model.title}. Here it looks different.")
-        elif any(getattr(settings, name) != getattr(model, name) for name in NOT_IN_FORMS):
+            gr.Warning(f"This was made with another model: {job.preset}. Here it looks different.")
+        elif any(getattr(job.settings, name) != getattr(PRESETS[job.preset], name) for name in NOT_IN_FORMS):
             gr.Warning("This was made with another size, length or rate than the form here makes.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
 

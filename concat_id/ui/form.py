@@ -129,7 +129,7 @@ def build_form_tab(
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     """Connect the tab's parts, and its endpoint."""
-    runner, task, model = desk.runner, tab.form.task, tab.choice.model
+    task, model = tab.form.task, tab.choice.model
     for slot in tab.slots:
         wire_reference_slot(slot, desk.prepare_for, model)
     wire_settings(tab.settings)
@@ -142,8 +142,22 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
-    kept = [tab.prompt, model, *tab.settings.inputs, tab.videos]
-    keep_values(desk.blocks, f"{runner.preset}-{task}", kept)
+    # A model that is no longer offered is not brought back.
+    key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
+    keep_values(desk.blocks, key, [tab.prompt, model, *tab.settings.inputs, tab.videos])
+    _wire_run(tab, desk)
+    tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
+
+    def fill(restored: Restored) -> Any:
+        return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
+
+    desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
+    add_endpoint(tab.form, tab.inputs, desk.runner)
+
+
+def _wire_run(tab: FormTab, desk: Desk) -> None:
+    """From the click on Generate to the last video, or to Stop."""
+    model = tab.choice.model
 
     def begin(*form: Any) -> dict[Any, Any]:
         return _await(tab, tab.form.make_job(*form))
@@ -154,7 +168,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
             if made:
                 yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
-            for event in runner.run(job, visitor):
+            for event in desk.runner.run(job, visitor):
                 yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {
@@ -180,14 +194,6 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
-
-    tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
-
-    def fill(restored: Restored) -> Any:
-        return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
-
-    desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
-    add_endpoint(tab.form, tab.inputs, runner)
 
 
 def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:

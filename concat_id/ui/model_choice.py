@@ -73,12 +73,15 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
             settings.steps: preset.num_inference_steps,
             settings.guidance: preset.guidance_scale,
             settings.likeness: preset.reference_guidance_scale or 1,
-            settings.negative_prompt: preset.negative_prompt,
         }
 
-    suggested = [choice.model, settings.negative_prompt, settings.steps, settings.guidance, settings.likeness]
+    def suggest_all(name: str) -> dict[Any, Any]:
+        return {**suggest(name), settings.negative_prompt: PRESETS[name].negative_prompt}
+
+    suggested = [choice.model, settings.steps, settings.guidance, settings.likeness]
     choice.model.change(describe, choice.model, [choice.pace, choice.needs], **QUIET)
-    choice.model.input(suggest, choice.model, suggested, **QUIET)
+    # Draft and quality share what the visitor wrote; another model has a negative prompt of its own.
+    choice.model.input(suggest_all, choice.model, [*suggested, settings.negative_prompt], **QUIET)
     choice.pace.input(suggest, choice.pace, suggested, **QUIET)
 
 
@@ -96,7 +99,7 @@ def draw_needs(name: str) -> str:
     facts = ON_THIS_MACHINE
     if list_missing(name):
         facts = FETCHED_AT_FIRST_USE.format(
-            ", ".join(f"{key.lower()} {value}" for key, value in list_needs(PRESETS[name]))
+            "; ".join(f"{key.lower()} {value}" for key, value in list_needs(PRESETS[name]))
         )
     return f'<p class="cid-hint">{escape(facts)}</p>'
 

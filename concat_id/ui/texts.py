@@ -52,7 +52,7 @@ SEEN_NOTHING = {
     "garment": "The clothing that the model gets, cut out, appears here.",
     "background": "The place that the model gets, without people, appears here.",
 }
-SEEN_ONCE_FETCHED = "what the model gets of a picture is shown here once the model was fetched."
+SEEN_ONCE_FETCHED = "what the model gets of a picture is shown here once the model has been fetched."
 ON_THIS_MACHINE = "On this machine."
 FETCHED_AT_FIRST_USE = "Fetched with the first video: {}."
 CHOOSE_BELOW = "Choose another face below."

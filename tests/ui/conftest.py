@@ -62,8 +62,9 @@ def serve_studio(
     preset: str,
     limits: Limits = DEFAULTS,
     models: tuple[str, ...] = (),
+    port: int | None = None,
 ) -> Iterator[Studio]:
-    """Serve the page of a preset, with more models to choose from."""
+    """Serve the page of a preset, with more models to choose from; without a port, on a free one."""
     examples = tmp_path / "examples"
     examples.mkdir()
     shutil.copy(people["one"], examples / "person.png")
@@ -78,7 +79,7 @@ def serve_studio(
         examples=examples,
         limits=limits,
     )
-    _, url, _ = launch_demo(demo, outputs, limits, prevent_thread_lock=True, quiet=True)
+    _, url, _ = launch_demo(demo, outputs, limits, server_port=port, prevent_thread_lock=True, quiet=True)
     yield Studio(url, runs, outputs)
     demo.close(verbose=False)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face
@@ -149,3 +150,24 @@ def wait_for_video(page: Page, name: str = "video") -> None:
     """Wait until the finished video plays by itself."""
     page.wait_for_selector(f"#{name} video", timeout=60_000)
     page.wait_for_function(f"document.querySelector('#{name} video').currentTime > 0.2", timeout=20_000)
+
+
+def upload(page: Page, picture: Path) -> None:
+    """Give a picture, and wait until the slot has answered."""
+    page.locator("#picture input[type=file]").first.set_input_files(picture)
+    page.wait_for_selector("#seen [data-state=ready], #seen [data-state=refused]")
+
+
+def choose_person_and_prompt(page: Page) -> None:
+    """The first example person, the first idea."""
+    page.locator("#people button.gallery-item").first.click()
+    page.wait_for_selector("#seen [data-state=ready]")
+    page.locator("#ideas button").first.click()
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile("beach"))
+
+
+def open_newest(page: Page) -> None:
+    """Go to the runs and open the first."""
+    show(page, "runs")
+    page.locator("#runs button.thumbnail-item").first.click(timeout=60_000)
+    expect(page.locator("#run-video video")).to_be_visible(timeout=60_000)

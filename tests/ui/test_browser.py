@@ -7,25 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-from studio import Studio, wait_for_video
+from studio import Studio, choose_person_and_prompt, upload, wait_for_video
 
 OpenPage = Callable[..., Page]
 
 MID_RUN = "#stage [data-state=running]"
-
-
-def upload(page: Page, picture: Path) -> None:
-    """Give a picture, and wait until the slot has answered."""
-    page.locator("#picture input[type=file]").first.set_input_files(picture)
-    page.wait_for_selector("#seen [data-state=ready], #seen [data-state=refused]")
-
-
-def choose_person_and_prompt(page: Page) -> None:
-    """The first example person, the first idea."""
-    page.locator("#people button.gallery-item").first.click()
-    page.wait_for_selector("#seen [data-state=ready]")
-    page.locator("#ideas button").first.click()
-    expect(page.locator("#prompt textarea")).to_have_value(re.compile("beach"))
 
 
 def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: OpenPage) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import serve_studio
 from hub import Hub
 from playwright.sync_api import Page, expect
-from studio import Studio, wait_for_video
-from test_browser import choose_person_and_prompt, upload
-from test_reviewing import open_newest
+from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_for_video
 
 from concat_id.presets import PRESETS
 from concat_id.ui.model_choice import draw_needs, list_versions
@@ -48,18 +47,22 @@ def test_a_model_and_its_draft_know_each_other() -> None:
 def test_a_model_says_what_it_needs_before_it_is_loaded() -> None:
     assert "On this machine" in draw_needs("embedded")
     needs = draw_needs("wan-1.3b-adaln")
-    assert "download 32 GB, once, memory about 12 GB, licence Wan 2.1: Apache-2.0" in needs
+    assert "download 32 GB, once; memory about 12 GB; licence Wan 2.1: Apache-2.0" in needs
 
 
 def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: OpenPage) -> None:
     choosy.runs.step_s = 0.0
     page = open_page(choosy.url)
     choose_person_and_prompt(page)
+    page.locator("#advanced > button").click()
+    page.get_by_label("Negative prompt").first.fill("rain")
     page.get_by_label("Draft", exact=True).first.check()
+    expect(page.get_by_label("Steps").first).to_have_value("3")
     page.click("#generate")
     wait_for_video(page)
     job = choosy.runs.started[0]
     assert (job.preset, job.settings.num_inference_steps, job.settings.guidance_scale) == ("quick", 3, 1.0)
+    assert job.settings.negative_prompt == "rain"
 
     # After a reload it is still the draft; then quality, and the run brings the draft back.
     page.reload()
@@ -71,6 +74,15 @@ def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: Op
     page.click("#restore")
     expect(page.get_by_label("Draft", exact=True).first).to_be_checked()
     expect(page.locator("#seen [data-state=ready]")).to_be_visible()
+
+    # Of a model that this version does not know, the rest is restored all the same.
+    (sidecar,) = choosy.runs_folder.glob("*/*.json")
+    sidecar.write_text(sidecar.read_text().replace('"quick"', '"of-tomorrow"'))
+    page.fill("#prompt textarea", "something else")
+    open_newest(page)
+    page.click("#restore")
+    expect(page.locator(".toast-body")).to_contain_text("another model: of-tomorrow")
+    expect(page.locator("#prompt textarea")).to_have_value(job.prompt)
 
 
 def test_a_model_that_is_not_here_says_so_before_it_is_asked(
@@ -85,7 +97,7 @@ def test_a_model_that_is_not_here_says_so_before_it_is_asked(
     page.locator("#model input").click()
     page.get_by_role("option", name=PRESETS["wan-1.3b-adaln"].title).click()
     expect(page.locator("#advanced")).to_contain_text("Fetched with the first video: download 32 GB")
-    expect(page.locator("#seen")).to_contain_text("once the model was fetched")
+    expect(page.locator("#seen")).to_contain_text("once the model has been fetched")
     expect(page.get_by_label("Steps").first).to_have_value("50")
     expect(page.locator("#pace")).to_be_hidden()
 
@@ -109,3 +121,25 @@ def test_a_model_is_fetched_with_its_first_video(
         wait_for_video(page)
         assert studio.runs.started[0].preset == "far"
         expect(page.locator("#advanced")).to_contain_text("On this machine")
+
+
+@pytest.mark.usefixtures("_with_draft")
+def test_a_model_that_is_no_longer_offered_is_not_brought_back(
+    tmp_path: Path, people: dict[str, Path], open_page: OpenPage
+) -> None:
+    with serve_studio(tmp_path, people, "embedded", models=("quick",)) as studio:
+        page = open_page(studio.url)
+        page.locator("#advanced > button").click()
+        page.get_by_label("Draft", exact=True).first.check()
+        expect(page.locator("#model input")).to_have_value("Quick")
+        page.close()
+        port = urlsplit(studio.url).port
+    (tmp_path / "again").mkdir()
+    with serve_studio(tmp_path / "again", people, "embedded", port=port) as studio:
+        studio.runs.step_s = 0.0
+        page = page.context.new_page()  # of the same browser, which kept the form
+        page.goto(studio.url)
+        choose_person_and_prompt(page)
+        page.click("#generate")
+        wait_for_video(page)
+        assert studio.runs.started[0].preset == "embedded"

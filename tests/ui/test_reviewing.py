@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from studio import Studio, show, wait_for_video
+from studio import Studio, open_newest, show, wait_for_video
 
 OpenPage = Callable[..., Page]
 
@@ -44,13 +44,6 @@ def make_run(page: Page, picture: Path, prompt: str, seed: int) -> None:
     """The same, and wait for it."""
     start_run(page, picture, prompt, seed)
     wait_for_video(page)
-
-
-def open_newest(page: Page) -> None:
-    """Go to the runs and open the first."""
-    show(page, "runs")
-    page.locator("#runs button.thumbnail-item").first.click(timeout=PATIENCE_MS)
-    expect(page.locator("#run-video video")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def expect_form(page: Page, prompt: str, seed: int) -> None:
