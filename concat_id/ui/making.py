@@ -79,7 +79,7 @@ def build_making(preset: Preset) -> Making:
         gr.HTML("<h3>Compare the first with &hellip;</h3>", container=False)
         with gr.Row(elem_classes="cid-variations"):
             variations = {name: gr.Button(name, size="md", min_width=120) for name in VARIATIONS}
-        model = gr.Dropdown([], label="Model", visible=False, elem_id="model")
+        model = gr.Dropdown([], label="Model", visible=False, elem_id="compare-model")
         settings = build_settings(preset, "compare-")
         make = gr.Button("Make one with these settings", size="lg", elem_id="make")
         preview = gr.HTML(visible=False, elem_id="making-preview", elem_classes="cid-canvas", container=False)
