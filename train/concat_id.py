@@ -19,7 +19,7 @@ from concat_id import ConcatIDWanTransformer3DModel
 from train.attention import PlainAttention
 from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
 from train.optimizer import MuonModule
-from train.text import build_text_encoder, encode_text
+from train.text import encode_text
 
 EMBEDDED_CONFIG: dict[str, Any] = {
     "num_attention_heads": 4,
@@ -70,10 +70,11 @@ class ConcatIDTraining(MuonModule):
     """Flow matching on latents, with independent dropout of the text and of the references.
 
     Args:
-        tokenizer: folder of the tokenizer, for a fresh model.
-        init_from: diffusers folder to start from instead of fresh weights.
+        init_from: diffusers folder to start from; default: a fresh transformer.
+        text: folder of `python -m train.export text` whose tokenizer and text encoder to take, not those of
+            `init_from`.
         references: append reference latents (stages I to III); otherwise plain text-to-video (base).
-        train_text_encoder: whether the text encoder learns too.
+        train_text_encoder: whether the text encoder, which has learned before, goes on learning.
         shift, logit_normal: how noise levels are drawn, see `flow_matching.sample_sigmas`.
         text_dropout, reference_dropout: shares of the samples without text, without references.
         face_weight: how much more a latent cell that is all face counts.
@@ -82,10 +83,10 @@ class ConcatIDTraining(MuonModule):
 
     def __init__(
         self,
-        tokenizer: str = ".train/tokenizer",
         init_from: str | None = None,
+        text: str | None = None,
         references: bool = True,
-        train_text_encoder: bool = True,
+        train_text_encoder: bool = False,
         lr: float = 2e-3,
         warmup_steps: int = 100,
         decay_steps: int = 2000,
@@ -98,7 +99,7 @@ class ConcatIDTraining(MuonModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.transformer, self.text_encoder, self.tokenizer = _load_or_build(init_from, tokenizer)
+        self.transformer, self.text_encoder, self.tokenizer = _load_or_build(init_from, text)
         if references:
             self.transformer = with_reference_adaln(self.transformer)
         self.text_encoder.requires_grad_(train_text_encoder)
@@ -192,14 +193,17 @@ class ConcatIDTraining(MuonModule):
 
 
 def _load_or_build(
-    init_from: str | None, tokenizer: str
+    init_from: str | None, text: str | None
 ) -> tuple[ConcatIDWanTransformer3DModel, UMT5EncoderModel, PreTrainedTokenizerFast]:
-    """Transformer, text encoder and tokenizer of a diffusers folder, or fresh ones."""
-    if init_from is None:
-        return build_transformer(), build_text_encoder(), AutoTokenizer.from_pretrained(tokenizer)
-    folder = Path(init_from)
+    """Transformer, text encoder and tokenizer."""
+    texts = text or init_from
+    if texts is None:
+        raise ValueError("text must name the folder of a text encoder where init_from names no model.")
+    transformer = build_transformer()
+    if init_from is not None:
+        transformer = ConcatIDWanTransformer3DModel.from_pretrained(Path(init_from) / "transformer").float()
     return (
-        ConcatIDWanTransformer3DModel.from_pretrained(folder / "transformer").float(),
-        UMT5EncoderModel.from_pretrained(folder / "text_encoder").float(),
-        AutoTokenizer.from_pretrained(folder / "tokenizer"),
+        transformer,
+        UMT5EncoderModel.from_pretrained(Path(texts) / "text_encoder").float(),
+        AutoTokenizer.from_pretrained(Path(texts) / "tokenizer"),
     )

@@ -1,6 +1,7 @@
 """From training checkpoints to the folders that the product loads.
 
     python -m train.export autoencoder --checkpoint .train/autoencoder/last.ckpt --output .train/vae
+    python -m train.export text --checkpoint .train/text_encoder/last.ckpt --output .train/text
     python -m train.export pipeline --checkpoint .train/stage1/last.ckpt --output assets/embedded
     python -m train.export adapter --checkpoint .train/distillation/last.ckpt \
         --output assets/embedded/adapters/draft.safetensors
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
 from train.autoencoder import EMBEDDED_CONFIG
+from train.caption_reading import CaptionReading
 from train.concat_id import ConcatIDTraining
 from train.footage import render_clips, render_references, to_batch
 
@@ -60,6 +62,15 @@ def export_autoencoder(checkpoint: Path, output: Path) -> None:
     mean, std = measure_latents(vae)
     vae.register_to_config(latents_mean=mean, latents_std=std)
     vae.save_pretrained(output)
+
+
+def export_text(checkpoint: Path, output: Path) -> None:
+    """Write the folders `tokenizer` and `text_encoder`."""
+    loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module = CaptionReading(loaded["hyper_parameters"]["tokenizer"])
+    module.load_state_dict(loaded["state_dict"])
+    module.tokenizer.save_pretrained(output / "tokenizer")
+    module.text_encoder.save_pretrained(output / "text_encoder")
 
 
 def load_module(checkpoint: Path) -> ConcatIDTraining:
@@ -117,13 +128,15 @@ def _forget_origin(config: Path) -> None:
 def main() -> None:
     """Export what the command line names."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("autoencoder", "pipeline", "adapter"))
+    parser.add_argument("what", choices=("autoencoder", "text", "pipeline", "adapter"))
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--vae", type=Path, default=Path(".train/vae"))
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "autoencoder":
         export_autoencoder(options.checkpoint, options.output)
+    elif options.what == "text":
+        export_text(options.checkpoint, options.output)
     elif options.what == "adapter":
         export_adapter(options.checkpoint, options.output)
     else:

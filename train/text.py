@@ -1,6 +1,6 @@
 """The embedded model's text encoder: a tiny `UMT5EncoderModel` and a tokenizer that takes any text.
 
-    python -m train.text --output .train/tokenizer
+    python -m train.text --output .train/text/tokenizer
 
 The tokenizer is byte-level BPE learned from the captions of the synthetic people: their words become one
 token each, and any other word falls apart into pieces, in the end into bytes, so that nothing is unknown.
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from transformers import BatchEncoding, PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from train.people import sample_scenes, write_captions
 
@@ -62,10 +62,16 @@ def build_text_encoder() -> UMT5EncoderModel:
 
 def encode_text(tokenizer: PreTrainedTokenizerFast, encoder: UMT5EncoderModel, texts: list[str]) -> Tensor:
     """Embeddings (B, 64, D) of `texts`, zero behind each text's end, as Wan's pipeline makes them."""
-    tokens = tokenizer(
-        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    )
-    tokens = tokens.to(encoder.device)
+    return embed_tokens(encoder, tokenize(tokenizer, texts).to(encoder.device))
+
+
+def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> BatchEncoding:
+    """`input_ids` and `attention_mask`, (B, 64) each."""
+    return tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+
+
+def embed_tokens(encoder: UMT5EncoderModel, tokens: BatchEncoding) -> Tensor:
+    """Embeddings (B, 64, D), zero behind each text's end."""
     hidden = encoder(tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
     return hidden * tokens.attention_mask[..., None]
 

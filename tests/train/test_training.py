@@ -141,7 +141,7 @@ def test_reference_adaln_starts_as_the_video_s_modulation() -> None:
 
 
 def test_dropout_is_per_sample_and_takes_all_of_a_sample(workshop: Path) -> None:
-    module = ConcatIDTraining(tokenizer=str(workshop / "tokenizer"))
+    module = ConcatIDTraining(text=str(workshop / "text"))
     keep = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
     latents = torch.rand(3, 24, 2, 4, 4) + 1
     dropped = module.drop_references(latents, keep)
@@ -172,7 +172,7 @@ def test_a_missing_reference_counts_as_a_dropped_one(workshop: Path) -> None:
 
 
 def test_every_process_and_every_resumption_draws_its_own(workshop: Path) -> None:
-    module = ConcatIDTraining(tokenizer=str(workshop / "tokenizer"))
+    module = ConcatIDTraining(text=str(workshop / "text"))
     draws = set()
     for rank, step in ((0, 0), (1, 0), (0, 50)):
         torch.manual_seed(0)
@@ -201,8 +201,8 @@ def test_stage_one_resumes_and_exports(workshop: Path, tmp_path: Path) -> None:
     fresh = (
         "--model.init_args.init_from",
         "null",
-        "--model.init_args.tokenizer",
-        str(workshop / "tokenizer"),
+        "--model.init_args.text",
+        str(workshop / "text"),
     )
     run_recipe([*arguments, *fresh, "--trainer.max_steps", "2"])
     first = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -223,7 +223,7 @@ def test_stage_one_resumes_and_exports(workshop: Path, tmp_path: Path) -> None:
 
 def test_a_model_is_exported_with_the_tokenizer_that_it_started_with(workshop: Path, tmp_path: Path) -> None:
     start = workshop / "stage1" / "pipeline"
-    module = ConcatIDTraining(init_from=str(start), tokenizer=str(tmp_path / "none"))
+    module = ConcatIDTraining(init_from=str(start))
     checkpoint = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict()}
     torch.save(checkpoint, tmp_path / "last.ckpt")
     export_pipeline(tmp_path / "last.ckpt", workshop / "vae", tmp_path / "exported")

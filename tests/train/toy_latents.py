@@ -47,7 +47,8 @@ def write_toy_workshop(folder: Path) -> None:
     torch.manual_seed(0)
     AutoencoderKLWan.from_config(build_autoencoder().config).save_pretrained(folder / "vae")
     tokenizer = train_tokenizer(CAPTIONS)
-    tokenizer.save_pretrained(folder / "tokenizer")
+    tokenizer.save_pretrained(folder / "text" / "tokenizer")
+    build_text_encoder().save_pretrained(folder / "text" / "text_encoder")
     toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 1, "ffn_dim": 32}
     for name, has_adaln in (
         ("base", False),
