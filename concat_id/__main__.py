@@ -8,6 +8,7 @@
     python -m concat_id score --reference face.png --video out.mp4
     python -m concat_id verify out.mp4
     python -m concat_id evaluate --videos 18 --output outputs/evaluation
+    python -m concat_id evaluate --weights my-model --name mine
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the

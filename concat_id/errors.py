@@ -63,6 +63,10 @@ class WeightsUnavailable(InputError):
     """A preset's weights are neither on this machine nor to be fetched."""
 
 
+class InvalidWeights(InputError):
+    """What was given as weights is missing or is no model of ours, or has a name that cannot be used."""
+
+
 class InvalidLimit(InputError):
     """A variable that sets a limit of the studio is not a number that can be one."""
 

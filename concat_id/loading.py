@@ -51,7 +51,7 @@ def load_pipeline(
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
     """
     device, preset = choose_device(device), PRESETS[name]
-    pipeline = _load_pipeline(_pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
+    pipeline = _load_pipeline(pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
     return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
 
 
@@ -89,7 +89,7 @@ def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
     return adapted
 
 
-def _pipeline_folder(name: str) -> Path:
+def pipeline_folder(name: str) -> Path:
     """The diffusers folder of a preset; the authors' checkpoints are converted at first use and kept."""
     preset = PRESETS[name]
     folder = Path(preset.base) if preset.checkpoint is None else _converted_folder(name)
@@ -131,14 +131,14 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
     patterns = {PRESETS[name].base: _BASE_FILES}
     yield from fetch({source: patterns.get(source) for source in list_missing(name)})
     yield Loading(PRESETS[name].title)
-    _pipeline_folder(name)
+    pipeline_folder(name)
 
 
 @lru_cache(maxsize=8)
 def weights_digest(name: str) -> str:
     """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
     digest, adapter = hashlib.sha256(), PRESETS[name].adapter
-    shards = sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors"))
+    shards = sorted((pipeline_folder(name) / "transformer").glob("*.safetensors"))
     for path in [*shards, *([locate(adapter)] if adapter else [])]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -15,8 +15,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from parity.figures import load_figures
-from peft import LoraConfig, get_peft_model_state_dict
-from toys import toy_preset, write_toy_pipeline
+from toys import toy_preset, write_toy_adapter, write_toy_pipeline
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, loading, presets, weights
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
@@ -240,11 +239,7 @@ def test_weights_are_told_apart(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.fixture
 def adapted(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The toy preset with a LoRA that changes its transformer."""
-    transformer = ConcatIDWanTransformer3DModel.from_pretrained(tmp_path / "toy" / "transformer")
-    transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
-    layers = get_peft_model_state_dict(transformer)
-    ConcatIDWanPipeline.save_lora_weights(tmp_path / "adapter", transformer_lora_layers=layers)
-    adapter = next((tmp_path / "adapter").glob("*.safetensors"))
+    adapter = write_toy_adapter(tmp_path / "adapter.safetensors")
     monkeypatch.setitem(PRESETS, "adapted", replace(PRESETS[toy], adapter=adapter))
     return "adapted"
 

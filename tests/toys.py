@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
@@ -66,6 +67,15 @@ def write_toy_pipeline(folder: Path) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
     ).save_pretrained(folder)
     return folder
+
+
+def write_toy_adapter(path: Path) -> Path:
+    """Save a LoRA that changes the toy pipeline's transformer."""
+    transformer = make_transformer()
+    transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    layers = get_peft_model_state_dict(transformer)
+    ConcatIDWanPipeline.save_lora_weights(path.parent, transformer_lora_layers=layers, weight_name=path.name)
+    return path
 
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from concat_id.commands.options import add_device, add_json, add_preset
+from concat_id.commands.options import add_device, add_json, add_preset, add_weights, read_weights
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, Task
@@ -26,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--benchmark", type=Path, help="folder with a benchmark.json (default: the drawn people's)")
     add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
     add_preset(parser)
+    add_weights(parser)
     add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
     add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
     add_device(parser)
@@ -42,9 +43,11 @@ def run(options: argparse.Namespace) -> None:
     if options.redraw:
         finish(options, scores=None, report=str(write_comparison(options.output)))
         return
+    weights = read_weights(options)
     plan = Plan(
         options.output,
-        options.preset or DEFAULT_PRESET,
+        weights.name if weights else options.preset or DEFAULT_PRESET,
+        weights=weights,
         task=options.task,
         videos=options.videos,
         protocol=options.protocol,

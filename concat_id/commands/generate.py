@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from concat_id.commands.jobs import run_jobs
-from concat_id.commands.options import add_device, add_json, add_preset, add_references
+from concat_id.commands.options import (
+    add_device,
+    add_json,
+    add_preset,
+    add_references,
+    add_weights,
+    read_weights,
+)
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, Task
@@ -45,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
     add("--negative-prompt", help="what should not be seen (default: the preset's)")
     add_preset(parser)
+    add_weights(parser)
     add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
     add_device(parser)
     add_json(parser)
@@ -93,12 +101,13 @@ def read_job(options: argparse.Namespace) -> Job:
         reference_guidance_scale=options.reference_guidance,
         negative_prompt=options.negative_prompt,
     )
+    weights = read_weights(options)
     return Job(
         options.task or "single",
         _read_references(options),
         options.prompt,
         settings,
-        options.preset or DEFAULT_PRESET,
+        weights.name if weights else options.preset or DEFAULT_PRESET,
     )
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from concat_id.errors import InvalidWeights
 from concat_id.presets import DEFAULT_PRESET, PRESETS
+
+if TYPE_CHECKING:
+    from concat_id.own_weights import OwnWeights
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,24 @@ def add_references(parser: argparse.ArgumentParser) -> None:
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """Which models."""
     parser.add_argument("--preset", choices=PRESETS, help=f"which models (default: {DEFAULT_PRESET})")
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Weights of one's own."""
+    add = parser.add_argument
+    add("--weights", type=Path, help="diffusers folder or a LoRA's file, in place of the preset's weights")
+    add("--name", help="what the weights are called (default: as their folder or file is)")
+
+
+def read_weights(options: argparse.Namespace) -> OwnWeights | None:
+    """The weights of one's own that the options name, registered; None where the preset's are meant."""
+    if options.weights is None:
+        if options.name is not None:
+            raise InvalidWeights("--name was given without --weights, which it names; give both or neither.")
+        return None
+    from concat_id.own_weights import register_weights
+
+    return register_weights(options.weights, options.preset or DEFAULT_PRESET, options.name)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from concat_id.evaluation.report import load_reports, report_set, write_markdown
 from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.loading import weights_digest
+from concat_id.own_weights import OwnWeights
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
 
 
@@ -29,6 +30,7 @@ class Plan:
 
     output: Path
     preset: str = DEFAULT_PRESET
+    weights: OwnWeights | None = None  # if they are the preset's
     task: Task | None = None  # None: every task of the preset
     videos: int | None = None  # of each set; None: all
     protocol: str = "auto"  # key of `PROTOCOLS`
@@ -44,8 +46,11 @@ class Plan:
     @property
     def command(self) -> str:
         """The command line that does the same."""
+        own = self.weights
         options = {
-            "--preset": self.preset,
+            "--preset": own.preset if own else self.preset,
+            "--weights": own and own.path,
+            "--name": own and own.name,
             "--task": self.task,
             "--videos": self.videos,
             "--protocol": self.protocol,

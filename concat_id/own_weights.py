@@ -1,0 +1,90 @@
+"""Weights of one's own in the place of a preset's: a preset that is known as long as the program runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from concat_id.errors import InvalidWeights
+from concat_id.loading import pipeline_folder
+from concat_id.presets import PRESETS
+from concat_id.weights import Source
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """Weights that were registered."""
+
+    path: Path
+    preset: str  # key of `PRESETS`, whose settings, tasks and judges are theirs
+    name: str  # their own key
+
+
+def register_weights(path: Path, preset: str, name: str | None = None) -> OwnWeights:
+    """Add a preset that differs from another one in its weights and title alone.
+
+    Args:
+        path: a diffusers folder, which is the whole pipeline; or a LoRA's safetensors file, which is merged
+            into the preset's pipeline in place of its own, if it has one.
+        preset: key of `PRESETS`.
+        name: a name for files; None: that of the path, without what no name of a file should have.
+
+    What cannot be weights, or a name for them, is refused as `InvalidWeights`.
+    """
+    replaced = _read_weights(path, preset)
+    name = _suggest_name(path) if name is None else name
+    if not _SAFE_NAME.fullmatch(name):
+        raise InvalidWeights(
+            f"'{name}' is no name for weights; give one of letters, digits, '.', '_' and '-', at most 64."
+        )
+    title = f"{name} with the settings of {preset}"
+    own = replace(PRESETS[preset], title=title, checkpoint=None, draft=None, **replaced)
+    if PRESETS.setdefault(name, own) != own:
+        raise InvalidWeights(f"'{name}' is the name of a preset; give the weights another one by --name.")
+    return OwnWeights(path, preset, name)
+
+
+def _read_weights(path: Path, preset: str) -> dict[str, Source | None]:
+    """Which sources of a preset the weights replace."""
+    if not path.exists():
+        raise InvalidWeights(f"'{path}' is missing; give the folder or file that `train.export` wrote.")
+    if _is_pipeline(path):
+        return {"base": path, "adapter": None}
+    if _is_lora(path):
+        return {"base": pipeline_folder(preset), "adapter": path}
+    raise InvalidWeights(
+        f"'{path}' is neither a diffusers folder of ConcatIDWanPipeline nor a LoRA's .safetensors file; "
+        "give what `train.export pipeline` or `train.export adapter` wrote."
+    )
+
+
+def _is_pipeline(path: Path) -> bool:
+    """Whether a folder holds a whole pipeline of ours."""
+    try:
+        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and index.get("_class_name") == "ConcatIDWanPipeline"
+
+
+def _is_lora(path: Path) -> bool:
+    """Whether a file holds matrices of a LoRA of the transformer."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(key.startswith("transformer.") and ".lora_" in key for key in file.keys())
+    except (OSError, SafetensorError):
+        return False
+
+
+def _suggest_name(path: Path) -> str:
+    """What weights are called where nobody says it."""
+    path = path.resolve()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem if path.is_file() else path.name).strip("-._")[:64]
