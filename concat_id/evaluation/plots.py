@@ -36,7 +36,9 @@ def draw_likeness(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     The shape of a marker says which model it is, its colour which set: words beside points would overlap.
     """
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    names = [*reports, *{row.model for rows in PAPER.values() for row in rows}]
+    # Both legends stand above each other.
+    figure = Figure(figsize=(8, max(5, 2 + 0.22 * len(names))), layout="constrained")
     axes = figure.subplots()
     models: dict[str, Line2D] = {}
     for preset, report in reports.items():

@@ -8,33 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from concat_id.evaluation.ablations import COMPARED, describe_ablations
 from concat_id.evaluation.benchmark import SETS
+from concat_id.evaluation.figures import (
+    MAIN_COLUMNS,
+    MORE_ROWS,
+    draw_table,
+    show_estimate,
+    show_number,
+    title_of,
+)
 from concat_id.evaluation.statistics import Estimate, estimate
 
-MAIN_COLUMNS = {"arcsim": "ArcSim ↑", "cursim": "CurSim ↑", "viclip": "ViCLIP ↑", "clipdist": "CLIPDist ↑"}
-MORE_ROWS = {
-    "face_rate": "frames with a face",
-    "strict_arcsim": "ArcSim, a missing face counting as 0",
-    "strict_cursim": "CurSim, a missing face counting as 0",
-    "arcsim_1": "ArcSim, first person from the left",
-    "arcsim_2": "ArcSim, second person",
-    "arcsim_3": "ArcSim, third person",
-    "cursim_1": "CurSim, first person from the left",
-    "cursim_2": "CurSim, second person",
-    "cursim_3": "CurSim, third person",
-    "worst_arcsim": "ArcSim of the worst person, a missing face counting as 0",
-    "worst_cursim": "CurSim of the worst person, a missing face counting as 0",
-    "order_rate": "frames with the people in the references' order",
-    "garment": "garment similarity",
-    "background": "background similarity",
-    "retrieval": "right person found among the benchmark's",
-    "garment_retrieval": "right garment found among the benchmark's",
-    "background_retrieval": "right place found among the benchmark's",
-    "right_expression": "expression as the prompt says",
-    "right_motion": "motion as the prompt says",
-    "right_garment": "garment as the prompt or the reference says",
-    "right_place": "place as the prompt or the reference says",
-}
 CATEGORY_COLUMNS = ("arcsim", "clipdist", "viclip", "right_expression", "right_motion", "right_garment")
 
 
@@ -98,7 +83,14 @@ def report_set(
         "errors": dict(errors),
         "figures": _as_json(summarize(results)),
         "by_category": {category: _as_json(figures) for category, figures in by_category.items()},
+        "by_case": {result["name"]: _shorten(result) for result in results},
     }
+
+
+def _shorten(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a video is compared with another model's."""
+    values = {name: round(value, 4) for name, value in result["values"].items() if name in COMPARED}
+    return {"people": result["people"], "values": values}
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> Path:
@@ -124,6 +116,7 @@ def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path
         if any(entry["videos"] for entry in entries.values()):
             parts += [tabulate_main(name, entries), *tabulate_more(entries)]
         parts += describe_failures(entries)
+    parts += describe_ablations(reports)
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return path
 
@@ -158,24 +151,24 @@ def _not_computed(reports: Mapping[str, Mapping[str, Any]], name: str) -> Iterab
 def tabulate_main(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """The paper's layout: the paper's models, then ours."""
     rows = [
-        [f"*{row.model}*", str(PAPER_VIDEOS[name]), *(_number(getattr(row, key)) for key in MAIN_COLUMNS)]
+        [f"*{row.model}*", str(PAPER_VIDEOS[name]), *(show_number(getattr(row, key)) for key in MAIN_COLUMNS)]
         for row in PAPER.get(name, ())
     ]
     rows += [
-        [f"`{preset}`", _count(entry), *(_cell(entry["figures"].get(key)) for key in MAIN_COLUMNS)]
+        [f"`{preset}`", _count(entry), *(show_estimate(entry["figures"].get(key)) for key in MAIN_COLUMNS)]
         for preset, entry in entries.items()
     ]
-    return _table(["model", "N", *MAIN_COLUMNS.values()], rows)
+    return draw_table(["model", "N", *MAIN_COLUMNS.values()], rows)
 
 
 def tabulate_more(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Every further figure that at least one preset has, and each preset's by category of prompts."""
     rows = [
-        [title, *(_cell(entry["figures"].get(name), with_count=True) for entry in entries.values())]
+        [title, *(show_estimate(entry["figures"].get(name), with_count=True) for entry in entries.values())]
         for name, title in MORE_ROWS.items()
         if any(name in entry["figures"] for entry in entries.values())
     ]
-    return [_table(["figure", *(f"`{preset}`" for preset in entries)], rows), *_category_tables(entries)]
+    return [draw_table(["figure", *(f"`{preset}`" for preset in entries)], rows), *_category_tables(entries)]
 
 
 def _category_tables(entries: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
@@ -184,11 +177,10 @@ def _category_tables(entries: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         found = {name for figures in entry["by_category"].values() for name in figures}
         names = [name for name in CATEGORY_COLUMNS if name in found]
         rows = [
-            [category, *(_cell(figures.get(name), with_count=True) for name in names)]
+            [category, *(show_estimate(figures.get(name), with_count=True) for name in names)]
             for category, figures in entry["by_category"].items()
         ]
-        titles = [MAIN_COLUMNS.get(name) or MORE_ROWS[name] for name in names]
-        yield _table([f"`{preset}`, by category", *titles], rows)
+        yield draw_table([f"`{preset}`, by category", *map(title_of, names)], rows)
 
 
 def describe_failures(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -202,29 +194,10 @@ def _failures(preset: str, entry: Mapping[str, Any]) -> str:
     return "\n".join([f"`{preset}`: {len(lines)} of {entry['planned']} videos failed:", "", *lines])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _count(entry: Mapping[str, Any]) -> str:
     """How many videos, and of how many if some are missing."""
     videos, planned = entry["videos"], entry["planned"]
     return str(videos) if videos == planned else f"{videos} of {planned}"
-
-
-def _cell(figure: Mapping[str, Any] | None, *, with_count: bool = False) -> str:
-    """A mean with its interval."""
-    if figure is None:
-        return "not computed"
-    text = f"{_number(figure['mean'])} ({_number(figure['low'])} to {_number(figure['high'])})"
-    return f"{text}, N = {figure['count']}" if with_count else text
-
-
-def _number(value: float) -> str:
-    """Three places without the leading zero, as the paper prints them."""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
 
 
 def _as_json(figures: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:

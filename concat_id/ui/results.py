@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from concat_id.evaluation.ablations import describe_ablations
 from concat_id.evaluation.benchmark import SETS
 from concat_id.evaluation.report import (
     INTRODUCTION,
@@ -42,6 +43,8 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
                 _build_details(entries)
                 for preset in entries:
                     _show(folder / preset / f"sheet-{name}.webp", SHEET.format(reports[preset]["title"]))
+        for part in describe_ablations(reports):
+            gr.Markdown(part)
         gr.Markdown("## Plots")
         with gr.Row():
             _show(folder / "likeness.png", LIKENESS)

@@ -23,7 +23,13 @@ from concat_id.video import write_video
 
 def result(person: str, category: str = "joy", **values: float) -> dict[str, Any]:
     curve = {"indices": [0, 1], "arcsim": [0.4, None], "cursim": [0.5, 0.7]}
-    return {"people": [person], "category": category, "values": values, "frames": curve}
+    return {
+        "name": f"{person}-{category}",
+        "people": [person],
+        "category": category,
+        "values": values,
+        "frames": curve,
+    }
 
 
 def report(
@@ -107,9 +113,11 @@ class TestPictures:
         )
         plot_frames({}, tmp_path / "none.png")
 
-    def test_nothing_written_in_the_plot_overlaps(self) -> None:
+    @pytest.mark.parametrize("models", [2, 12])
+    def test_nothing_written_in_the_plot_overlaps(self, models: int) -> None:
         same = report(result("a", arcsim=0.442, clipdist=0.325))
-        figure = draw_likeness({"toy": same, "a model with a longer name": same})
+        names = ["toy", *(f"a model with a longer name {number}" for number in range(2, models + 1))]
+        figure = draw_likeness(dict.fromkeys(names, same))
         figure.draw_without_rendering()
         (axes,) = figure.axes
         written = [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
@@ -120,8 +128,8 @@ class TestPictures:
         assert all(page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
         assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
         # Two models never look the same.
-        shapes = [line.get_marker() for line in figure.legends[0].get_lines()]
-        assert len(shapes) == len(set(shapes)) == 8
+        shapes = {(line.get_marker(), line.get_fillstyle()) for line in figure.legends[0].get_lines()}
+        assert len(shapes) == models + 6
 
     def test_a_sheet_shows_references_and_frames(self, toy_benchmark: Benchmark, tmp_path: Path) -> None:
         cases = toy_benchmark.cases("single")
