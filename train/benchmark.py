@@ -200,18 +200,30 @@ def choose_people(cache: Path, num_chunks: int, candidates: int) -> tuple[list[I
     return to_pictures(frames[chosen].float() / 255), facts
 
 
-def draw_garments() -> tuple[list[Image.Image], list[str]]:
-    """Garments alone, every kind in turn, and their kinds."""
+def garment_scenes() -> Scenes:
+    """Those whose garments the benchmark has, every kind in turn."""
     kinds = [GARMENTS[number % len(GARMENTS)] for number in range(COMPANIONS)]
-    scenes = sample_scenes(SEED, COMPANIONS, split="test", num_frames=1, garments=kinds).garments_only()
-    return to_pictures(render(scenes, SIDE_PX, SIDE_PX).frames[:, 0]), kinds
+    return sample_scenes(SEED, COMPANIONS, split="test", num_frames=1, garments=kinds)
+
+
+def place_scenes() -> Scenes:
+    """Those whose places the benchmark has, every kind in turn."""
+    kinds = [PLACES[number % len(PLACES)] for number in range(COMPANIONS)]
+    return sample_scenes(SEED, COMPANIONS, split="test", num_frames=1, places=kinds)
+
+
+def draw_garments() -> tuple[list[Image.Image], list[str]]:
+    """Garments alone and their kinds."""
+    scenes = garment_scenes()
+    frames = render(scenes.garments_only(), SIDE_PX, SIDE_PX).frames
+    return to_pictures(frames[:, 0]), [names[0] for names in scenes.garment_names]
 
 
 def draw_places() -> tuple[list[Image.Image], list[str]]:
-    """Places without people, every kind in turn, and their kinds."""
-    kinds = [PLACES[number % len(PLACES)] for number in range(COMPANIONS)]
-    scenes = sample_scenes(SEED, COMPANIONS, split="test", num_frames=1, places=kinds).without_people()
-    return to_pictures(render(scenes, SIDE_PX, SIDE_PX).frames[:, 0]), kinds
+    """Places without people and their kinds."""
+    scenes = place_scenes()
+    frames = render(scenes.without_people(), SIDE_PX, SIDE_PX).frames
+    return to_pictures(frames[:, 0]), scenes.place_names
 
 
 def write_subjects(

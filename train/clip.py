@@ -1,9 +1,12 @@
 """The small CLIP: pictures of the synthetic people beside their captions, in transformers' `CLIPModel`.
 
-    python -m train fit --config train/configs/clip.yaml
+    python -m train fit --config train/configs/clip.yaml         # from scratch
+    python -m train fit --config train/configs/clip_again.yaml   # from the embedded one
 
-A batch holds `frames` and `faces` (B, 3, 64, 64) in [0, 1], a whole picture and a face from another moment
-of the same scene, and `input_ids`, `attention_mask` (B, L) of its caption.
+A batch holds pictures, (B, 3, 64, 64) in [0, 1], and `input_ids`, `attention_mask` (B, L) of captions:
+`frames` and `faces` are whole pictures and faces from other moments of the captions' scenes; `garments` and
+`worn` the same clothing alone and on people, cut out; `places` and `seen` the same places, without people and
+around them.
 """
 
 import json
@@ -27,6 +30,14 @@ VOCABULARY_SIZE = 2048
 MAX_TOKENS = 64
 IMAGE_MEAN = (0.5, 0.5, 0.5)
 IMAGE_STD = (0.5, 0.5, 0.5)
+PICTURES = ("frames", "faces", "garments", "worn", "places", "seen")
+CONTRASTS = {
+    "frame_caption": ("frames", "captions"),
+    "face_caption": ("faces", "captions"),
+    "face_frame": ("faces", "frames"),
+    "garment": ("worn", "garments"),
+    "place": ("seen", "places"),
+}
 START, END, PAD, WORD_END = "<|startoftext|>", "<|endoftext|>", "<|pad|>", "</w>"
 
 
@@ -92,15 +103,22 @@ def contrastive_loss(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
 
 
 class Clip(MuonModule):
-    """Three contrasts: picture and caption, face and caption, face and picture.
+    """Five contrasts: picture and caption, face and caption, face and picture, garments, places.
 
     The third makes a face's embedding hold its looks, which captions leave out, and which CLIPDist compares.
+    The last two make likenesses of garments and places those of the very same, not of their kind.
+
+    Args:
+        start_from: a folder with a CLIP and its tokenizer to train on; None: a fresh one.
     """
 
     def __init__(
         self,
         face_caption_weight: float = 0.5,
         face_frame_weight: float = 0.5,
+        garment_weight: float = 1.0,
+        place_weight: float = 1.0,
+        start_from: str | None = None,
         lr: float = 1.5e-3,
         warmup_steps: int = 50,
         decay_steps: int = 400,
@@ -108,7 +126,7 @@ class Clip(MuonModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.clip = build_clip()
+        self.clip = CLIPModel.from_pretrained(start_from, dtype=torch.float32) if start_from else build_clip()
 
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Unit vectors (B, D) of pictures (B, 3, 64, 64) in [0, 1]."""
@@ -120,25 +138,27 @@ class Clip(MuonModule):
         hidden = self.clip.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
         return F.normalize(self.clip.text_projection(hidden).float(), dim=-1)
 
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Unit vectors (B, D) of each kind of picture and of the captions."""
+        pictures = self.embed_pictures(torch.cat([batch[name] for name in PICTURES]))
+        counts = [len(batch[name]) for name in PICTURES]
+        embeddings = dict(zip(PICTURES, pictures.split(counts), strict=True))
+        return embeddings | {"captions": self.embed_captions(batch["input_ids"], batch["attention_mask"])}
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        frames, faces = self.embed_pictures(torch.cat([batch["frames"], batch["faces"]])).chunk(2)
-        captions = self.embed_captions(batch["input_ids"], batch["attention_mask"])
+        embeddings = self.embed(batch)
         scale = self.clip.logit_scale.exp().clamp(max=100)
-        frame_caption = contrastive_loss(frames, captions, scale)
-        face_caption = contrastive_loss(faces, captions, scale)
-        face_frame = contrastive_loss(faces, frames, scale)
-        loss = frame_caption + self.hparams.face_caption_weight * face_caption
-        loss = loss + self.hparams.face_frame_weight * face_frame
-        parts = {"frame_caption": frame_caption, "face_caption": face_caption, "face_frame": face_frame}
+        parts = {
+            name: contrastive_loss(embeddings[one], embeddings[other], scale)
+            for name, (one, other) in CONTRASTS.items()
+        }
+        loss = sum(self.hparams.get(f"{name}_weight", 1.0) * part for name, part in parts.items())
         self.log_dict({"train/loss": loss, **{f"train/{k}": v for k, v in parts.items()}}, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        frames, faces = self.embed_pictures(torch.cat([batch["frames"], batch["faces"]])).chunk(2)
-        captions = self.embed_captions(batch["input_ids"], batch["attention_mask"])
-        own = torch.arange(len(frames), device=frames.device)
-        found = {
-            "val/caption_of_frame": ((frames @ captions.T).argmax(1) == own).float().mean(),
-            "val/frame_of_face": ((faces @ frames.T).argmax(1) == own).float().mean(),
-        }
-        self.log_dict(found, prog_bar=True, batch_size=len(frames))
+        embeddings = self.embed(batch)
+        for name, (one, other) in CONTRASTS.items():
+            nearest = (embeddings[one] @ embeddings[other].T).argmax(1)
+            found = (nearest == torch.arange(len(nearest), device=self.device)).float().mean()
+            self.log(f"val/{name}", found, prog_bar=True, batch_size=len(nearest))

@@ -69,6 +69,8 @@ class Degradation:
 
     def _compress(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """Quantise 8 x 8 block transforms, finer details more coarsely."""
+        if self.compression == 0:
+            return frames
         height, width = frames.shape[-2:]
         padded = F.pad(frames, (0, -width % 8, 0, -height % 8), mode="replicate")
         basis = cosine_basis().to(frames)

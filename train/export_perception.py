@@ -92,9 +92,14 @@ def export_parser(module: parser.Parser, path: Path) -> None:
 
 
 def export_clip(module: clip.Clip, path: Path, *, tokenizer: Path = clip.TOKENIZER) -> None:
-    """Write the CLIP model, its tokenizer and its image processor as a transformers folder."""
+    """Write the CLIP model, its tokenizer and its image processor as a transformers folder.
+
+    Args:
+        tokenizer: the folder of a fresh model's tokenizer; one that was trained on keeps its own.
+    """
+    kept = CLIPTokenizer.from_pretrained(module.hparams.start_from or tokenizer)
     module.clip.save_pretrained(path)
-    CLIPTokenizer.from_pretrained(tokenizer).save_pretrained(path)
+    kept.save_pretrained(path)
     CLIPImageProcessorPil(
         size={"shortest_edge": clip.INPUT_SIZE},
         crop_size={"height": clip.INPUT_SIZE, "width": clip.INPUT_SIZE},

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import CLIPTokenizer
 
 from train.alignment import align_faces
-from train.clip import INPUT_SIZE as CLIP_SIZE
-from train.clip import TOKENIZER, train_tokenizer
 from train.clothes_parser import relabel
 from train.degradation import Degradation
 from train.detection_canvas import compose_canvases
@@ -28,7 +25,6 @@ from train.picture_cache import (
     load_album,
     load_pictures,
     load_wardrobe,
-    write_chunk_captions,
 )
 
 CANVAS_SIZES: tuple[int, ...] = (128, 128, 128, 160, 192, 256, 320, 320, 320, 448, 640)
@@ -198,37 +194,6 @@ class ClothesData(PerceptionData):
         return {"pixel_values": self.degradation(frames, generator), "labels": labels}
 
 
-class CaptionData(OnePerson):
-    """A whole picture, a face from another moment of its scene, and the scene's caption."""
-
-    def setup(self, stage: str) -> None:
-        """Load the pictures, and the tokenizer, which is made from their captions the first time."""
-        super().setup(stage)
-        self.train_captions = write_chunk_captions("train", self.num_chunks)
-        self.validation_captions = write_chunk_captions("validation", self.num_validation_chunks)
-        if not (TOKENIZER / "tokenizer.json").is_file():
-            train_tokenizer(list(self.train_captions.values())).save_pretrained(TOKENIZER)
-        self.tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
-
-    def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
-        captions = self.train_captions if pictures is self.train_pictures else self.validation_captions
-        index = torch.randint(len(pictures), (self.batch_size,), generator=generator)
-        other = _other_moment(pictures.scenes, index)
-        frames = pictures.frames[index].float() / 255
-        faces = pictures.rows(other)
-        factor = torch.empty(len(index), 1, 1).uniform_(0.95, 1.3, generator=generator)
-        landmarks = widen(self.jitter(faces.landmarks[:, 0], generator, 0.03), factor)
-        crops = align_faces(faces.frames.float() / 255, landmarks, 2 * CLIP_SIZE)
-        texts = [captions[scene] for scene in faces.scenes.tolist()]
-        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-        return {
-            "frames": F.interpolate(self.degradation(frames, generator), (CLIP_SIZE, CLIP_SIZE), mode="area"),
-            "faces": F.interpolate(self.degradation(crops, generator), (CLIP_SIZE, CLIP_SIZE), mode="area"),
-            "input_ids": tokens["input_ids"],
-            "attention_mask": tokens["attention_mask"],
-        }
-
-
 def widen(landmarks: Tensor, factor: float | Tensor) -> Tensor:
     """Landmarks (B, 5, 2) pushed away from their middle: a crop aligned by them shows that much more."""
     middle = landmarks.mean(1, keepdim=True)
@@ -256,12 +221,3 @@ def frame_anew(frames: Tensor, labels: Tensor, generator: torch.Generator) -> tu
         labels[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
     )
     return framed, relabelled[:, 0].round().long()
-
-
-def _other_moment(scenes: Tensor, index: Tensor) -> Tensor:
-    """The numbers of other pictures of the same scenes, or the same number where there is none."""
-    for neighbour in (index + 1, index - 1):
-        neighbour = neighbour.clamp(0, len(scenes) - 1)
-        if (fits := scenes[neighbour] == scenes[index]).any():
-            index = torch.where(fits & (neighbour != index), neighbour, index)
-    return index

@@ -20,18 +20,22 @@ from train.anchors import (
     decode_landmarks,
     make_anchors,
 )
-from train.clip import Clip, train_tokenizer
+from train.caption_data import CaptionData, draw_alike
+from train.clip import PICTURES, Clip, train_tokenizer
 from train.clothes_parser import LABEL_MAP as CLOTHES_MAP
 from train.clothes_parser import ClothesParser, relabel
+from train.companion_cache import take_companions
+from train.cut_outs import cut_out, fill_in, roughen
 from train.degradation import Degradation, cosine_basis
 from train.detection_canvas import compose_canvases
 from train.detector import Detector
 from train.face_parser import LABEL_MAP as FACE_MAP
 from train.face_parser import FaceParser
 from train.parser import Parser as ParserModule
+from train.people import sample_scenes
 from train.people.labels import CLOTH, HAT, NECK
 from train.perception_data import CONTENT_SHARES, ClothesData, frame_anew
-from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures
+from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures, take_pictures
 from train.recognizer import ArcFaceHead, Recognizer
 
 STRIDES = (8, 16, 32)
@@ -234,7 +238,7 @@ class TestTraining:
         words = ["a beach", "the snow", "a library", "some park"]
         tokens = train_tokenizer(words, 600)(words, padding=True, return_tensors="pt")
         pictures = torch.rand(4, 3, 64, 64, generator=generator)
-        batch = {"frames": pictures, "faces": pictures, **tokens}
+        batch = {**dict.fromkeys(PICTURES, pictures), **tokens}
         losses = list(train_steps(Clip(warmup_steps=1, decay_steps=1), batch, 5))
         assert losses[-1] < losses[0]
 
@@ -272,3 +276,53 @@ class TestClothesData:
         counts = (found == 1).sum(), (found == 2).sum(), (drawn.scenes == WARDROBE_SEED).sum()
         for share, count in zip(shown, counts, strict=True):
             assert abs(count / 4000 - share / total) < 0.03
+
+
+class TestCompanions:
+    """Garments and places beside the people who wear them and are there."""
+
+    def test_pairs_are_of_one_scene(self, generator: torch.Generator) -> None:
+        first, count = 30, 12
+        garments = ["t-shirt", "hoodie"] * (count // 2)
+        scenes = sample_scenes(5, count, num_frames=2, garments=garments)
+        pictures = take_pictures(first, scenes, torch.arange(count)[:, None])
+        companions = take_companions(first, scenes)
+        data = CaptionData(companions=8)
+        data.companion_degradation = Degradation(0, 0, 0, 0, 1, 0, 0)
+        batch = data.make_garments(pictures, companions, generator)
+        batch |= data.make_places(pictures, companions, generator)
+        for own, others in (("worn", "garments"), ("seen", "places")):
+            assert batch[own].shape == batch[others].shape == (8, 3, 64, 64)
+            nearest = torch.cdist(colors(batch[own]), colors(batch[others])).argmin(1)
+            # Some look alike, but by chance one in eight would be right.
+            assert (nearest == torch.arange(8)).sum() >= 6, own
+
+    def test_half_of_those_drawn_are_of_one_kind(self, generator: torch.Generator) -> None:
+        kinds = torch.arange(120) % 12
+        drawn = draw_alike(kinds, 16, generator)
+        assert len(drawn.unique()) == 16 and kinds[drawn].bincount().max() == 8
+
+    def test_cut_out_fills_the_square_with_what_the_mask_shows(self, generator: torch.Generator) -> None:
+        frames = torch.ones(2, 3, 96, 128)
+        masks = torch.zeros(2, 96, 128, dtype=torch.bool)
+        masks[0, 10:50, 60:120] = True
+        masks[1, 20:80, 5:25] = True
+        wide, high = cut_out(frames, masks, 64) > 0.5
+        assert wide.any(0).any(0).float().mean() > 0.9 and 0.6 < wide.any(0).any(1).float().mean() < 0.75
+        assert high.any(0).any(1).float().mean() > 0.9 and 0.3 < high.any(0).any(0).float().mean() < 0.45
+        rough = roughen(masks, generator)
+        assert (rough & masks).sum() > 0.8 * masks.sum() and not torch.equal(rough, masks)
+        assert not rough[0, :, :50].any()
+
+    def test_filling_in_keeps_what_is_known_and_guesses_the_rest_from_it(self) -> None:
+        frames = torch.full((2, 3, 48, 64), 0.25)
+        hidden = torch.zeros(2, 48, 64, dtype=torch.bool)
+        hidden[0, 10:40, 20:50] = True
+        marked = torch.where(hidden[:, None], 1.0, frames)
+        torch.testing.assert_close(fill_in(marked, hidden), frames)
+
+
+def colors(pictures: Tensor) -> Tensor:
+    """Mean colour of what is not black in pictures (B, 3, H, W), (B, 3)."""
+    shown = (pictures.amax(1, keepdim=True) > 0.02).float()
+    return (pictures * shown).sum((2, 3)) / shown.sum((2, 3))

@@ -22,11 +22,15 @@ def psnr(squares: Tensor) -> float:
 
 
 @torch.no_grad()
+def pass_through(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
+    """What the autoencoder makes of clips (N, 3, T, H, W) in [-1, 1]."""
+    return torch.cat([vae.decode(vae.encode(clip).latent_dist.mode()).sample for clip in video.split(1)])
+
+
 def reconstruct(vae: AutoencoderKLWan, clips: Clips) -> tuple[Tensor, Tensor]:
     """The clips and what the autoencoder makes of them, both (N, 3, T, H, W) in [0, 1]."""
     video = to_batch(clips.frames, clips.faces)["video"]
-    decoded = torch.cat([vae.decode(vae.encode(clip).latent_dist.mode()).sample for clip in video.split(1)])
-    return (video + 1) / 2, (decoded + 1) / 2
+    return (video + 1) / 2, (pass_through(vae, video) + 1) / 2
 
 
 def main(arguments: list[str] | None = None) -> None:
