@@ -16,9 +16,6 @@ from concat_id.presets import PRESETS
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# In captions that the model read after its tokenizer had been learned: those of try-on.
-READ_SINCE = {"garment"}
-
 
 def find_unknown_words(prompt: str, preset: str) -> list[str]:
     """The words, in lower case and in their order, each once; none for models that read any text."""
@@ -32,7 +29,7 @@ def find_unknown_words(prompt: str, preset: str) -> list[str]:
     unknown = [piece for piece in pieces if tokenizer.token_to_id(piece) is None]
     words = (tokenizer.decoder.decode([piece]).strip() for piece in unknown)
     spelt = (word for word in words if any(map(str.isalpha, word)))
-    return list(dict.fromkeys(word for word in spelt if word not in READ_SINCE))
+    return list(dict.fromkeys(spelt))
 
 
 @lru_cache(maxsize=2)

@@ -29,13 +29,13 @@ class Distillation(ConcatIDTraining):
         init_from: str,
         num_inference_steps: int = 4,
         teacher_steps: int = 3,
-        guidance_scale: float = 2.5,
+        guidance_scale: float = 6.0,
         reference_guidance_scale: float = 2.5,
         lora_rank: int = 32,
         lr: float = 1e-3,
         warmup_steps: int = 50,
         decay_steps: int = 400,
-        shift: float = 2.0,
+        shift: float = 4.0,
         face_weight: float = 1.5,
     ) -> None:
         super().__init__(
