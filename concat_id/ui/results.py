@@ -22,6 +22,7 @@ from concat_id.evaluation.report import (
     tabulate_more,
 )
 
+ORIGIN = "Which command measured what"
 LIKENESS = "Likeness against editability"
 FRAMES = "Likeness, frame by frame: {}"
 SHEET = "Random results, {}: references on the left"
@@ -35,7 +36,7 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
         reports: by the name of the preset, as `load_reports` reads them from the folder.
     """
     with gr.Column(elem_id="results-page", elem_classes=["cid-wide", "cid-results"]):
-        gr.Markdown(f"{INTRODUCTION}\n{describe_origin(reports)}")
+        gr.Markdown(INTRODUCTION)
         for name, kind in SETS.items():
             entries = select_entries(reports, name)
             if any(entry["videos"] for entry in entries.values()):
@@ -45,6 +46,8 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
                     _show(folder / preset / f"sheet-{name}.webp", SHEET.format(reports[preset]["title"]))
         for part in describe_ablations(reports):
             gr.Markdown(part)
+        with gr.Accordion(ORIGIN, open=False):
+            gr.Markdown(describe_origin(reports))
         gr.Markdown("## Plots")
         with gr.Row():
             _show(folder / "likeness.png", LIKENESS)
