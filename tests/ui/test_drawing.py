@@ -186,7 +186,8 @@ def test_judges_that_are_missing_have_no_card_but_a_way_to_get_them(monkeypatch:
 def test_a_copied_reference_is_pointed_out() -> None:
     literal = summarize(FrameScores((0, 1), (0.95, 0.9), (0.02, 0.04)))
     assert COPIED in sidebar.draw_result(*result_of(literal))
-    assert COPIED not in sidebar.draw_result(*result_of(score_frames([0.95, 0.85])))
+    moved = summarize(FrameScores((0, 1), (0.95, 0.9), (0.3, 0.4)))
+    assert COPIED not in sidebar.draw_result(*result_of(moved))
     assert COPIED not in sidebar.draw_result(*result_of(score_frames([None])))
 
 
