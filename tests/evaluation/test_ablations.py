@@ -110,7 +110,7 @@ def test_no_difference_has_no_minus() -> None:
     assert cells(describe_ablations(reports)[0], "arcsim")[-1] == "+0.0 (+0.0 to +0.0)"
 
 
-def test_reports_keep_what_is_compared(tmp_path: Path) -> None:
+def test_reports_keep_what_is_compared() -> None:
     (entry,) = report("single", {"arcsim": 0.12345, "right_place": 1.0})["sets"].values()
     assert entry["by_case"] == {"single-0": {"people": ["ab0"], "values": {"arcsim": 0.1235}}}
     assert all(title_of(name) for name in COMPARED)
