@@ -16,8 +16,8 @@ that do by each kind of pairs; `train.latent_data` reads them. A shard is one sa
     garments (V, G), one person's only, and backgrounds (V, G): likewise
 
 and its metadata holds the captions as JSON, by what is given by pictures: "", "garment", "background",
-"garment+background". A shard that is there is not made again, so that the command can be interrupted and
-prolonged.
+"garment+background", and the identity seeds of all people who were filmed. A shard that is there is not made
+again, so that the command can be interrupted and prolonged.
 """
 
 import argparse
@@ -135,6 +135,7 @@ def make_shard(
         for given in plan.givens:
             captions[_key(given)] += write_captions(scenes, seed + start, given)
     record = {name: torch.cat([part[name] for part in records]) for name in records[0]}
+    people = set(record["groups"].flatten().tolist())
     kept = has_steady_face_count(record["found"].sum(2)) & keeps_its_faces(
         record["embeddings"], record["found"]
     )
@@ -144,7 +145,8 @@ def make_shard(
         for given, texts in captions.items()
     }
     partial = path.with_suffix(".partial")
-    save_file(choose_references(record), partial, metadata={"captions": json.dumps(captions)})
+    metadata = {"captions": json.dumps(captions), "people": json.dumps(sorted(people))}
+    save_file(choose_references(record), partial, metadata=metadata)
     partial.rename(path)
 
 

@@ -69,7 +69,9 @@ def test_a_shard_holds_clips_their_pictures_and_who_serves_whom(
     for clip in range(num_clips):
         assert not set(own[clip].flatten().tolist()) & set(crossed[clip].flatten().tolist()) - {-1}
     with safe_open(tmp_path / "00000.safetensors", "pt") as file:
-        captions = json.loads(file.metadata()["captions"])
+        captions, cast = (json.loads(file.metadata()[name]) for name in ("captions", "people"))
+    filmed = sample_takes(3, 4, clips_per_person=2, num_people=people).identity_seeds
+    assert cast == filmed.unique().tolist()
     assert sorted(captions) == sorted({"+".join(given) for given in plan.givens})
     assert all(len(texts) == num_clips for texts in captions.values())
 

@@ -1,0 +1,74 @@
+"""Decontamination: who looks like anybody in training is not in the benchmark."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import train.benchmark
+from train.benchmark import choose_people, lay_side_by_side, render_candidates
+from train.curation.decontamination import carry_over_bound, find_nearest
+from train.curation.recognition import FaceEmbedder
+from train.training_faces import Faces, draw_portraits, embed_faces, read_people
+
+FACE_PACK = Path("assets/embedded/face_pack")
+
+
+@pytest.fixture(scope="module")
+def embedder() -> FaceEmbedder:
+    return FaceEmbedder(FACE_PACK)
+
+
+def strangers(count: int, width: int) -> Faces:
+    """Grey pictures with embeddings at random."""
+    vectors = torch.randn(count, width, generator=torch.Generator().manual_seed(0))
+    return Faces(
+        torch.full((count, 3, 32, 32), 90, dtype=torch.uint8), torch.nn.functional.normalize(vectors, dim=1)
+    )
+
+
+def test_the_bound_is_what_one_pair_of_strangers_in_a_hundred_thousand_exceeds() -> None:
+    cosines = torch.linspace(-1, 1, 1_000_001)[torch.randperm(1_000_001)]
+    assert (cosines > carry_over_bound(cosines)).sum() == 9
+    with pytest.raises(ValueError, match="100000 pairs of strangers or more, got 99999"):
+        carry_over_bound(cosines[:99_999])
+
+
+def test_the_nearest_training_picture_is_named() -> None:
+    cosines, numbers = find_nearest(torch.eye(3)[:2], torch.eye(3)[[2, 1, 0]])
+    assert cosines.tolist() == [1, 1] and numbers.tolist() == [2, 1]
+
+
+def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
+    monkeypatch: pytest.MonkeyPatch, embedder: FaceEmbedder
+) -> None:
+    monkeypatch.setattr(train.benchmark, "PEOPLE", 4)
+    monkeypatch.setattr(train.benchmark, "SIDE_PX", 96)
+    portraits = embed_faces(*render_candidates(6), embedder)
+    others = strangers(20_000, portraits.embeddings.shape[1])
+    assert torch.equal(choose_people(others, 6, embedder)[0], portraits.frames[:4])
+    seen = Faces(
+        torch.cat([others.frames, torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)]),
+        torch.cat([others.embeddings, portraits.embeddings[1:2]]),
+    )
+    chosen, nearest, facts = choose_people(seen, 6, embedder)
+    assert torch.equal(chosen, portraits.frames[[0, 2, 3, 4]])
+    assert (nearest == 90).all() and lay_side_by_side(chosen, nearest).height == 34
+    assert facts["dropped"] == 1 and facts["nearest_cosine"] <= facts["bound"] < 1
+    monkeypatch.setattr(train.benchmark, "PEOPLE", 6)
+    with pytest.raises(ValueError, match="only 5 of 6 candidates passed"):
+        choose_people(seen, 6, embedder)
+
+
+def test_people_of_footage_are_drawn_again_and_look_like_themselves(
+    tmp_path: Path, embedder: FaceEmbedder
+) -> None:
+    for index, people in enumerate(("[3, 5]", "[5, 8]")):
+        save_file({"latents": torch.zeros(1)}, tmp_path / f"{index}.safetensors", metadata={"people": people})
+    assert read_people(tmp_path) == {3, 5, 8}
+    with pytest.raises(FileNotFoundError, match="name the folders"):
+        read_people(tmp_path / "nothing")
+    portraits, again = draw_portraits([3, 5, 8], embedder), draw_portraits([8, 3, 5], embedder)
+    cosines = again.embeddings @ portraits.embeddings.T
+    assert cosines.argmax(1).tolist() == [2, 0, 1] and cosines.amax(1).min() > 0.6
