@@ -30,7 +30,7 @@ def strangers(count: int, width: int) -> Faces:
 
 def test_the_bound_is_what_one_pair_of_strangers_in_a_hundred_thousand_exceeds() -> None:
     cosines = torch.linspace(-1, 1, 1_000_001)[torch.randperm(1_000_001)]
-    assert (cosines > carry_over_bound(cosines)).sum() == 9
+    assert (cosines > carry_over_bound(cosines)).sum() == 10
     with pytest.raises(ValueError, match="100000 pairs of strangers or more, got 99999"):
         carry_over_bound(cosines[:99_999])
 
@@ -47,7 +47,6 @@ def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
     monkeypatch.setattr(train.benchmark, "SIDE_PX", 96)
     portraits = embed_faces(*render_candidates(6), embedder)
     others = strangers(20_000, portraits.embeddings.shape[1])
-    assert torch.equal(choose_people(others, 6, embedder)[0], portraits.frames[:4])
     seen = Faces(
         torch.cat([others.frames, torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)]),
         torch.cat([others.embeddings, portraits.embeddings[1:2]]),

@@ -26,7 +26,7 @@ def carry_over_bound(strangers: Tensor) -> float:
         raise ValueError(
             f"the bound needs {needed} pairs of strangers or more, got {strangers.numel()}; give more faces."
         )
-    return strangers.flatten().topk(above).values[-1].item()
+    return strangers.flatten().topk(above + 1).values[-1].item()
 
 
 def find_nearest(people: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
