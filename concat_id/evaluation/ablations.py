@@ -1,7 +1,7 @@
 """Two models on the same videos, as in the paper's ablations: which of them, and the tables.
 
-Most of the models do not ship. A table is there as soon as the output folder has reports under both of its
-names, which `python -m concat_id evaluate --weights PATH --name NAME` writes.
+Only the stages' models ship. A table is there as soon as the output folder has reports under both of its
+names, which `python -m concat_id evaluate --weights PATH --name NAME` writes for models of one's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concat_id.evaluation.statistics import Estimate, estimate
 from concat_id.presets import DEFAULT_PRESET
 
 COMPARED = (
-    "arcsim",
+    *("arcsim", "cursim", "clipdist"),
     *("arcsim_1", "cursim_1", "arcsim_2", "cursim_2", "arcsim_3", "cursim_3"),
     *("worst_arcsim", "worst_cursim", "face_rate", "order_rate"),
     *("retrieval", "garment_retrieval", "background_retrieval"),
@@ -42,7 +42,25 @@ _PRE_TRAINING = {
     "arcsim_2": (0.651, 0.526),
     "cursim_2": (0.674, 0.550),
 }
+# Concat-ID, the table of stages: stage I's, stage II's and stage III's figures.
+_STAGES = {
+    "arcsim": (0.560, 0.185, 0.442),
+    "cursim": (0.581, 0.200, 0.466),
+    "clipdist": (0.274, 0.434, 0.325),
+}
+
+
+def _compare_stages(first: int, second: int) -> Pair:
+    """One person, by two stages' models."""
+    paper = {name: (figures[first - 1], figures[second - 1]) for name, figures in _STAGES.items()}
+    return Pair("single", f"embedded-stage{first}", f"embedded-stage{second}", paper)
+
+
 ABLATIONS: dict[str, tuple[Pair, ...]] = {
+    "Stages: in the paper, likeness I > III > II and CLIPDist II > III > I": (
+        _compare_stages(1, 3),
+        _compare_stages(3, 2),
+    ),
     "Multi-identity: with single-identity pre-training against without": (
         Pair("two", "multi-identity", "multi-identity-scratch", _PRE_TRAINING),
         Pair("three", "multi-identity", "multi-identity-scratch"),

@@ -16,7 +16,7 @@ from concat_id.evaluation.report import load_reports, report_set, write_markdown
 from concat_id.presets import DEFAULT_PRESET
 from concat_id.ui import build_demo
 
-PRE_TRAINING, UNIFIED = ABLATIONS
+STAGES, PRE_TRAINING, UNIFIED = ABLATIONS
 
 
 def report(set_name: str, *values: dict[str, float], people: str = "ab", **more: Any) -> dict[str, Any]:
@@ -61,6 +61,22 @@ def test_pre_training_stands_beside_the_paper_s_figures() -> None:
     ]
     # What only one of them has is no comparison.
     assert title_of("order_rate") not in part and "three people" not in part
+
+
+def test_stages_are_compared_video_by_video_in_the_paper_s_order() -> None:
+    figures = {"1": (0.6, 0.4), "2": (0.5, 0.48), "3": (0.55, 0.45)}
+    reports = {
+        f"embedded-stage{stage}": report("single", {"arcsim": likeness, "clipdist": distance})
+        for stage, (likeness, distance) in figures.items()
+    }
+    (part,) = describe_ablations(reports)
+    assert part.startswith(f"## {STAGES}\n")
+    first, second = part.split("| one person |")[1:]
+    assert (
+        "`embedded-stage1` | `embedded-stage3`" in first and "`embedded-stage3` | `embedded-stage2`" in second
+    )
+    assert cells(first, "arcsim")[-2:] == ["+5.0 (+5.0 to +5.0)", "*.560 against .442: +11.8*"]
+    assert cells(second, "clipdist")[-2:] == ["-3.0 (-3.0 to -3.0)", "*.325 against .434: -10.9*"]
 
 
 def test_the_unified_model_is_compared_with_each_specialised_one_on_its_own_set() -> None:
