@@ -78,6 +78,7 @@ class ConcatIDTraining(MuonModule):
         shift, logit_normal: how noise levels are drawn, see `flow_matching.sample_sigmas`.
         text_dropout, reference_dropout: shares of the samples without text, without references.
         face_weight: how much more a latent cell that is all face counts.
+        retake_weight: how much more the part of an error counts in which retakes of a scene differ.
         lora_rank: train a LoRA of this rank on the frozen weights instead of the weights themselves.
     """
 
@@ -95,6 +96,7 @@ class ConcatIDTraining(MuonModule):
         text_dropout: float = 0.1,
         reference_dropout: float = 0.1,
         face_weight: float = 1.5,
+        retake_weight: float = 10.0,
         lora_rank: int | None = None,
     ) -> None:
         super().__init__()
@@ -114,11 +116,13 @@ class ConcatIDTraining(MuonModule):
         torch.manual_seed(torch.initial_seed() + 1000 * self.global_step + self.global_rank)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        count = len(batch["captions"])
-        sigmas = self.draw_sigmas(count)
-        keep_text = torch.rand(count) >= self.hparams.text_dropout
-        keep_references = torch.rand(count) >= self.hparams.reference_dropout
-        noise = torch.randn(batch["latents"].shape)
+        count, takes = len(batch["captions"]), batch["takes"]
+        # Retakes differ in nothing but their captions: noise, its level and what is dropped are the same.
+        scenes = count // takes
+        sigmas = self.draw_sigmas(scenes).repeat_interleave(takes)
+        keep_text = (torch.rand(scenes) >= self.hparams.text_dropout).repeat_interleave(takes)
+        keep_references = (torch.rand(scenes) >= self.hparams.reference_dropout).repeat_interleave(takes)
+        noise = torch.randn(scenes, *batch["latents"].shape[1:]).repeat_interleave(takes, 0)
         loss = self.loss(batch, sigmas, noise, keep_text=keep_text, keep_references=keep_references)
         self.log(f"train/loss_{batch['latents'].shape[2]}_frames", loss, prog_bar=True)
         return loss
@@ -163,7 +167,8 @@ class ConcatIDTraining(MuonModule):
         noisy = interpolate(x0, noise, sigmas)
         target = self.find_target(noisy, sigmas, velocity(x0, noise), given)
         weight = 1 + self.hparams.face_weight * batch["faces"][:, None]
-        squares = (self.predict(noisy, sigmas, given) - target).square()
+        errors = self.predict(noisy, sigmas, given) - target
+        squares = weigh_retakes(errors, batch["takes"], keep_text, self.hparams.retake_weight).square()
         return (squares * weight).sum() / (weight.sum() * x0.shape[1])
 
     def find_target(self, noisy: Tensor, sigmas: Tensor, straight: Tensor, given: Given) -> Tensor:
@@ -190,6 +195,20 @@ class ConcatIDTraining(MuonModule):
         if not self.hparams.references:
             return None
         return latents * keep[:, None, :, None, None]
+
+
+def weigh_retakes(errors: Tensor, takes: int, keep_text: Tensor, weight: float) -> Tensor:
+    """Errors whose squares count the retakes' differences from their scene's mean `weight` times.
+
+    Without their text, retakes cannot be told apart: nothing is weighed.
+
+    Args:
+        errors: (B, C, F, H, W), the takes of a scene in a row.
+        keep_text: (B,) bool.
+    """
+    means = errors.unflatten(0, (-1, takes)).mean(1).repeat_interleave(takes, 0)
+    factors = torch.where(keep_text, weight**0.5, 1.0).to(errors).view(-1, 1, 1, 1, 1)
+    return means + factors * (errors - means)
 
 
 def _load_or_build(

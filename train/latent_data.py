@@ -4,7 +4,8 @@ A source names a folder that `train.latents` wrote, which pictures are given as 
 of pairs the faces are chosen. References come in one order: faces from left to right, garment, background.
 Every batch comes from one source, so that all its samples have the same number R of references. Its keys:
 `latents` (B, C, F, H, W); `reference_latents` (B, C, R, H, W); `reference_mask` (B, R), 1 where there is
-that reference; `faces` (B, F, H, W) in [0, 1]; `captions`, B strings; `task`, the roles as one string.
+that reference; `faces` (B, F, H, W) in [0, 1]; `captions`, B strings; `task`, the roles as one string;
+`takes`, how many in a row are retakes of one scene.
 """
 
 import json
@@ -31,7 +32,7 @@ class Source:
 
     Attributes:
         folder: as `python -m train.latents` wrote it.
-        batch_size: clips a batch.
+        batch_size: clips a batch, retakes among them.
         roles: of the references, in their order; as many faces as the folder's clips have people.
         pairs: where the faces come from.
         share: how often, relative to the other sources.
@@ -63,6 +64,7 @@ class LatentFolder:
     Attributes:
         columns: the shards' tensors by name, their numbers of pictures counted through.
         captions: by what pictures give, see `train.latents`.
+        takes: clips in a row that show the same but for what their captions tell, see `train.retakes`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +75,7 @@ class LatentFolder:
             )
         columns: dict[str, list[Tensor]] = {}
         self.captions: dict[str, list[str]] = {}
+        self.takes = 1
         num_pictures = 0
         for path in paths:
             with safe_open(path, "pt") as shard:
@@ -81,14 +84,19 @@ class LatentFolder:
                     if column.dtype == torch.int32:
                         column = torch.where(column >= 0, column + num_pictures, -1)
                     columns.setdefault(name, []).append(column)
-                for given, texts in json.loads(shard.metadata()["captions"]).items():
+                metadata = shard.metadata()
+                self.takes = int(metadata.get("takes", 1))
+                for given, texts in json.loads(metadata["captions"]).items():
                     self.captions.setdefault(given, []).extend(texts)
             num_pictures += len(columns["pictures"][-1])
         self.columns = {name: torch.cat(column) for name, column in columns.items()}
 
 
 class LatentPairs:
-    """The clips of a folder that have the references a source asks for."""
+    """The clips of a folder that have the references a source asks for.
+
+    They are counted by scenes: retakes of one are drawn together and get the same references.
+    """
 
     def __init__(self, source: Source, folder: LatentFolder) -> None:
         columns = folder.columns
@@ -108,7 +116,9 @@ class LatentPairs:
         candidates = torch.cat(padded, 1).sort(2, descending=True).values.long()
         has_faces = (candidates[:, :num_people, 0] >= 0).any(1)
         has_all_else = (candidates[:, num_people:, 0] >= 0).all(1)
-        self.rows = (has_faces & has_all_else).nonzero()[:, 0]
+        fits = (has_faces & has_all_else).view(-1, folder.takes).all(1)
+        # Numbers of clips by scene and take, (S, takes).
+        self.rows = fits.nonzero() * folder.takes + torch.arange(folder.takes)
         if not len(self.rows):
             raise ValueError(f"no clip of {source.folder} has {source.pairs} references for {source.roles}.")
         self.task, self.columns, self.candidates = source.task, columns, candidates
@@ -118,12 +128,13 @@ class LatentPairs:
         return len(self.rows)
 
     def draw(self, numbers: Tensor, generator: Generator) -> Batch:
-        """The batch of these clips, for each reference one of its candidates at random (paper, stage I)."""
-        rows = self.rows[numbers]
-        candidates = self.candidates[rows]  # (B, R, K)
+        """The batch of these scenes, for each reference one of its candidates at random (paper, stage I)."""
+        rows, takes = self.rows[numbers].flatten(), self.rows.shape[1]
+        candidates = self.candidates[self.rows[numbers, 0]]  # (B, R, K)
         count = (candidates >= 0).sum(2)
         chosen = (torch.rand(count.shape, generator=generator) * count).long()
         pictures = candidates.gather(2, chosen[:, :, None]).squeeze(2).clamp(min=0)
+        pictures, count = pictures.repeat_interleave(takes, 0), count.repeat_interleave(takes, 0)
         return {
             "latents": self.columns["latents"][rows].float(),
             "reference_latents": self.columns["pictures"][pictures].float().transpose(1, 2),
@@ -131,6 +142,7 @@ class LatentPairs:
             "faces": self.columns["faces"][rows].float() / 255,
             "captions": [self.captions[row] for row in rows.tolist()],
             "task": self.task,
+            "takes": takes,
         }
 
 
@@ -152,7 +164,8 @@ class LatentBatches(IterableDataset):
         while True:
             index = int(torch.multinomial(shares, 1, generator=generator))
             pairs = self.pairs[index]
-            numbers = torch.randint(len(pairs), (self.sources[index].batch_size,), generator=generator)
+            count = self.sources[index].batch_size // pairs.rows.shape[1]
+            numbers = torch.randint(len(pairs), (count,), generator=generator)
             yield pairs.draw(numbers, generator)
 
 

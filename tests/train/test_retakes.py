@@ -1,0 +1,90 @@
+"""Retakes: nothing but the expression changes, and what changes is weighed by itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from toy_latents import CLIPS, write_toy_shard
+
+import train.retakes
+import train.synthetic_footage
+from train.autoencoder import build_autoencoder
+from train.concat_id import weigh_retakes
+from train.curation.recognition import FaceEmbedder
+from train.latent_data import LatentBatches, LatentFolder, LatentPairs, Source
+from train.people import render, sample_scenes
+from train.retakes import draw_expressions, make_shard
+
+FACE_PACK = Path("assets/embedded/face_pack")
+
+
+@pytest.fixture
+def toy_retakes(tmp_path: Path) -> Path:
+    """A folder of four clips, which are two scenes of two takes."""
+    path = tmp_path / "00000.safetensors"
+    write_toy_shard(path, people=1, latent_frames=1)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata={**metadata, "takes": "2"})
+    return tmp_path
+
+
+def test_a_shard_holds_takes_that_differ_in_the_face_and_in_the_caption(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(train.retakes, "SHARD_SCENES", 5)
+    monkeypatch.setattr(train.retakes, "SCENES_AT_ONCE", 3)
+    monkeypatch.setattr(train.synthetic_footage, "SHARP_SIZES", {1: 96})
+    torch.manual_seed(0)
+    path = tmp_path / "00000.safetensors"
+    make_shard(build_autoencoder(), FaceEmbedder(FACE_PACK), path, seed=8, frames=1, split="train")
+    shard = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    captions = json.loads(metadata["captions"])[""]
+    num_scenes = len(shard["latents"]) // 2
+    assert metadata["takes"] == "2" and 3 <= num_scenes <= 5 and len(captions) == 2 * num_scenes
+    assert json.loads(metadata["people"])
+    first, second = shard["latents"].unflatten(0, (-1, 2)).float().unbind(1)
+    near_faces = shard["faces"].unflatten(0, (-1, 2)).amax((1, 2)) > 0
+    near_faces = torch.nn.functional.max_pool2d(near_faces.float(), 7, 1, 3) > 0
+    change = (first - second).abs().amax((1, 2))
+    assert (change[near_faces].mean() > 5 * change[~near_faces].mean()) and near_faces.any()
+    assert all(one != other for one, other in zip(captions[::2], captions[1::2], strict=True))
+    tables = shard["pairs.cross_video"].unflatten(0, (-1, 2))
+    assert torch.equal(tables[:, 0], tables[:, 1]) and (tables >= 0).any(3).all()
+    assert (shard["pairs.pre_training"] == -1).all()
+
+
+def test_scenes_of_one_seed_differ_by_the_expression_asked_for() -> None:
+    smiling, angry = (sample_scenes(3, 2, num_frames=1, expressions=name) for name in ("smiling", "angry"))
+    changed = (render(smiling, 64, 64).frames != render(angry, 64, 64).frames).any(2)[:, 0]
+    assert changed.flatten(1).any(1).all() and not changed[:, :8].any()
+    names = draw_expressions(50, 3, torch.Generator().manual_seed(0))
+    assert all(len({*takes}) == 3 for takes in zip(*names, strict=True))
+
+
+def test_takes_of_a_scene_are_drawn_together_with_the_same_references(toy_retakes: Path) -> None:
+    source = Source(str(toy_retakes), 6)
+    pairs = LatentPairs(source, LatentFolder(toy_retakes))
+    assert len(pairs) == CLIPS // 2 and pairs.rows.tolist() == [[0, 1], [2, 3]]
+    batch = pairs.draw(torch.tensor([1, 0, 1]), torch.Generator().manual_seed(0))
+    assert batch["captions"] == [" 2", " 3", " 0", " 1", " 2", " 3"] and batch["takes"] == 2
+    references = batch["reference_latents"].unflatten(0, (-1, 2))
+    assert torch.equal(references[:, 0], references[:, 1])
+    assert len(next(iter(LatentBatches([source])))["captions"]) == 6
+
+
+def test_what_takes_have_in_common_counts_once_and_their_difference_more() -> None:
+    errors = torch.randn(6, 2, 1, 3, 3)
+    kept = torch.tensor([True, True, True, True, False, False])
+    assert torch.equal(weigh_retakes(errors, 1, kept, 10.0), errors)
+    weighed = weigh_retakes(errors, 2, kept, 9.0).unflatten(0, (-1, 2))
+    plain = errors.unflatten(0, (-1, 2))
+    torch.testing.assert_close(weighed.mean(1), plain.mean(1))
+    torch.testing.assert_close((weighed[:, 0] - weighed[:, 1])[:2], 3 * (plain[:, 0] - plain[:, 1])[:2])
+    # Without the words nothing says which take is which.
+    torch.testing.assert_close(weighed[2], plain[2])
