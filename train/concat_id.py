@@ -31,6 +31,9 @@ EMBEDDED_CONFIG: dict[str, Any] = {
     "text_dim": 192,
 }
 
+WORDS_ALONE = 0.95
+"""A noise level at which a picture hardly shows what its caption says."""
+
 Given = dict[str, Tensor | None]
 """What the transformer is told besides the noisy latents: its arguments of these names."""
 
@@ -129,14 +132,19 @@ class ConcatIDTraining(MuonModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         generator = torch.Generator().manual_seed(batch_idx)
-        count, keep = len(batch["captions"]), torch.ones(len(batch["captions"]), dtype=torch.bool)
-        sigmas = self.spread_sigmas(count)
-        noise = torch.randn(batch["latents"].shape, generator=generator)
+        count, takes = len(batch["captions"]), batch["takes"]
+        keep = torch.ones(count, dtype=torch.bool)
+        scenes = count // takes
+        sigmas = self.spread_sigmas(scenes).repeat_interleave(takes)
+        noise = torch.randn(scenes, *batch["latents"].shape[1:], generator=generator)
+        noise = noise.repeat_interleave(takes, 0)
         losses = {"val/loss": self.loss(batch, sigmas, noise, keep_text=keep, keep_references=keep)}
         losses[f"val/loss_{batch['task']}"] = losses["val/loss"]
         if self.hparams.references:
             blind = self.loss(batch, sigmas, noise, keep_text=keep, keep_references=~keep)
             losses["val/loss_without_reference"] = blind
+        if takes > 1:
+            losses["val/words_heard"] = self.hear_words(batch, noise)
         self.log_dict(losses, batch_size=count, sync_dist=True)
 
     def draw_sigmas(self, count: int) -> Tensor:
@@ -170,6 +178,22 @@ class ConcatIDTraining(MuonModule):
         errors = self.predict(noisy, sigmas, given) - target
         squares = weigh_retakes(errors, batch["takes"], keep_text, self.hparams.retake_weight).square()
         return (squares * weight).sum() / (weight.sum() * x0.shape[1])
+
+    def hear_words(self, batch: dict[str, Any], noise: Tensor) -> Tensor:
+        """How much of the difference between retakes, in faces, the model makes of their captions alone.
+
+        1 is all of it; 0 is none, whatever else the words change. The noise has drowned the pictures.
+        """
+        takes, faces = batch["takes"], batch["faces"][:, None]
+        x0, noise = batch["latents"], noise.to(batch["latents"])
+        sigmas, keep = torch.full_like(x0[:, 0, 0, 0, 0], WORDS_ALONE), torch.ones(len(x0), dtype=torch.bool)
+        given = {
+            "encoder_hidden_states": self.encode_captions(batch["captions"], keep),
+            "reference_latents": self.drop_references(batch["reference_latents"], batch["reference_mask"]),
+        }
+        true = differ_from_scene(velocity(x0, noise), takes)
+        made = differ_from_scene(self.predict(interpolate(x0, noise, sigmas), sigmas, given), takes)
+        return (made * true * faces).sum() / (true.square() * faces).sum()
 
     def find_target(self, noisy: Tensor, sigmas: Tensor, straight: Tensor, given: Given) -> Tensor:
         """The velocity to learn, like `noisy`: the one that leads straight to the sample."""
@@ -206,9 +230,14 @@ def weigh_retakes(errors: Tensor, takes: int, keep_text: Tensor, weight: float) 
         errors: (B, C, F, H, W), the takes of a scene in a row.
         keep_text: (B,) bool.
     """
-    means = errors.unflatten(0, (-1, takes)).mean(1).repeat_interleave(takes, 0)
+    own = differ_from_scene(errors, takes)
     factors = torch.where(keep_text, weight**0.5, 1.0).to(errors).view(-1, 1, 1, 1, 1)
-    return means + factors * (errors - means)
+    return errors - own + factors * own
+
+
+def differ_from_scene(values: Tensor, takes: int) -> Tensor:
+    """What takes (B, ...) have of their own, less the mean of their scene's."""
+    return values - values.unflatten(0, (-1, takes)).mean(1).repeat_interleave(takes, 0)
 
 
 def _load_or_build(

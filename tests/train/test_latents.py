@@ -163,7 +163,7 @@ def test_missing_references_are_masked_and_clips_without_any_left_out(tmp_path: 
     table[2, :, 1:] = -1
     save_file(shard, path, metadata=metadata)
     pairs = pairs_of(tmp_path, roles=("face", "face"), pairs="cross_video")
-    assert pairs.rows.tolist() == [1, 2, 3]
+    assert pairs.rows.tolist() == [[1], [2], [3]]
     batch = pairs.draw(torch.arange(3), torch.Generator().manual_seed(0))
     assert batch["reference_mask"].tolist() == [[1, 0], [1, 1], [1, 1]]
     assert torch.equal(batch["reference_latents"][1, :, 0], shard["pictures"][table[2, 0, 0]].float())

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from toy_latents import CLIPS, write_toy_shard
+from safetensors.torch import load_file
+from toy_latents import CLIPS, write_toy_shard, write_toy_text
 
 import train.retakes
 import train.synthetic_footage
 from train.autoencoder import build_autoencoder
-from train.concat_id import weigh_retakes
+from train.concat_id import ConcatIDTraining, differ_from_scene, weigh_retakes
 from train.curation.recognition import FaceEmbedder
+from train.flow_matching import velocity
 from train.latent_data import LatentBatches, LatentFolder, LatentPairs, Source
 from train.people import render, sample_scenes
 from train.retakes import draw_expressions, make_shard
@@ -24,11 +25,7 @@ FACE_PACK = Path("assets/embedded/face_pack")
 @pytest.fixture
 def toy_retakes(tmp_path: Path) -> Path:
     """A folder of four clips, which are two scenes of two takes."""
-    path = tmp_path / "00000.safetensors"
-    write_toy_shard(path, people=1, latent_frames=1)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    save_file(load_file(path), path, metadata={**metadata, "takes": "2"})
+    write_toy_shard(tmp_path / "00000.safetensors", people=1, latent_frames=1, takes=2)
     return tmp_path
 
 
@@ -88,3 +85,16 @@ def test_what_takes_have_in_common_counts_once_and_their_difference_more() -> No
     torch.testing.assert_close((weighed[:, 0] - weighed[:, 1])[:2], 3 * (plain[:, 0] - plain[:, 1])[:2])
     # Without the words nothing says which take is which.
     torch.testing.assert_close(weighed[2], plain[2])
+
+
+def test_words_are_heard_as_far_as_the_prediction_follows_them(toy_retakes: Path) -> None:
+    torch.manual_seed(0)
+    training = ConcatIDTraining(text=str(write_toy_text(toy_retakes / "text")))
+    pairs = LatentPairs(Source(str(toy_retakes), 4), LatentFolder(toy_retakes))
+    batch = pairs.draw(torch.arange(2), torch.Generator().manual_seed(0))
+    noise = torch.randn(2, *batch["latents"].shape[1:]).repeat_interleave(2, 0)
+    assert training.hear_words(batch, noise) == 0
+    own = differ_from_scene(velocity(batch["latents"], noise), 2)
+    for share in (1.0, 0.5):
+        training.predict = lambda *_, share=share: 7 + share * own
+        assert training.hear_words(batch, noise).item() == pytest.approx(share, abs=1e-4)

@@ -18,8 +18,8 @@ CLIPS, SIDE, CANDIDATES = 4, 4, 3
 CAPTIONS = ["a woman laughing on a beach", "someone nodding in the snow", "a man waves in a library"] * 20
 
 
-def write_toy_shard(path: Path, *, people: int, latent_frames: int) -> None:
-    """A shard of four clips as `train.latents` writes it; its pictures are all different."""
+def write_toy_shard(path: Path, *, people: int, latent_frames: int, takes: int = 1) -> None:
+    """A shard of four clips as the recipes find it; its pictures are all different."""
     generator = Generator().manual_seed(people)
     path.parent.mkdir(parents=True, exist_ok=True)
     count = CLIPS * people * CANDIDATES
@@ -39,16 +39,21 @@ def write_toy_shard(path: Path, *, people: int, latent_frames: int) -> None:
         "pictures": torch.randn(count, 24, SIDE, SIDE, generator=generator).half(),
     }
     captions = {given: [f"{given} {number}" for number in range(CLIPS)] for given in givens}
-    save_file(tables | tensors, path, metadata={"captions": json.dumps(captions)})
+    save_file(tables | tensors, path, metadata={"captions": json.dumps(captions), "takes": str(takes)})
+
+
+def write_toy_text(folder: Path) -> Path:
+    """A tokenizer and a text encoder that knows nothing."""
+    train_tokenizer(CAPTIONS).save_pretrained(folder / "tokenizer")
+    build_text_encoder().save_pretrained(folder / "text_encoder")
+    return folder
 
 
 def write_toy_workshop(folder: Path) -> None:
     """Everything under `.train` that the recipes of the transformer read, at toy size."""
     torch.manual_seed(0)
     AutoencoderKLWan.from_config(build_autoencoder().config).save_pretrained(folder / "vae")
-    tokenizer = train_tokenizer(CAPTIONS)
-    tokenizer.save_pretrained(folder / "text" / "tokenizer")
-    build_text_encoder().save_pretrained(folder / "text" / "text_encoder")
+    write_toy_text(folder / "text")
     toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 1, "ffn_dim": 32}
     for name, has_adaln in (
         ("base", False),
@@ -61,10 +66,12 @@ def write_toy_workshop(folder: Path) -> None:
         ConcatIDWanTransformer3DModel(
             **{**EMBEDDED_CONFIG, **toy, "reference_adaln": has_adaln}
         ).save_pretrained(pipeline / "transformer")
-        build_text_encoder().save_pretrained(pipeline / "text_encoder")
-        tokenizer.save_pretrained(pipeline / "tokenizer")
+        write_toy_text(pipeline)
     for stem, people in (("", 1), ("takes_", 1), ("two_", 2), ("three_", 3)):
         for kind, frames in (("stills", 1), ("clips", 2), ("validation", 2)):
             name = "clips" if stem == "" and kind == "clips" else (stem + kind).removesuffix("_clips")
             path = folder / "latents" / name / "00000.safetensors"
             write_toy_shard(path, people=people, latent_frames=frames)
+    for name, frames in (("retakes_stills", 1), ("retakes", 2), ("retakes_validation", 2)):
+        path = folder / "latents" / name / "00000.safetensors"
+        write_toy_shard(path, people=1, latent_frames=frames, takes=2)
