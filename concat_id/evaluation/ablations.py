@@ -19,7 +19,7 @@ COMPARED = (
     *("arcsim", "cursim", "clipdist"),
     *("arcsim_1", "cursim_1", "arcsim_2", "cursim_2", "arcsim_3", "cursim_3"),
     *("worst_arcsim", "worst_cursim", "face_rate", "order_rate"),
-    *("retrieval", "garment_retrieval", "background_retrieval"),
+    *("retrieval", "garment_retrieval", "background_retrieval", "right_expression", "right_motion"),
 )
 
 
