@@ -48,10 +48,11 @@ class Distillation(ConcatIDTraining):
             text_dropout=0.0,
             reference_dropout=0.0,
             face_weight=face_weight,
+            retake_weight=1.0,
             lora_rank=lora_rank,
         )
         # Under the command line, Lightning keeps the arguments that a recipe can give, and no others.
-        self.hparams.update(references=True, text_dropout=0.0, reference_dropout=0.0)
+        self.hparams.update(references=True, text_dropout=0.0, reference_dropout=0.0, retake_weight=1.0)
         uniform = torch.linspace(1, 0, num_inference_steps + 1)
         levels = shift * uniform / (1 + (shift - 1) * uniform)
         self.register_buffer("levels", levels, persistent=False)
