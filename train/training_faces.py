@@ -53,7 +53,10 @@ def read_people(folder: Path) -> set[int]:
     people = set()
     for path in paths:
         with safe_open(path, "pt") as shard:
-            people.update(json.loads(shard.metadata()["people"]))
+            metadata = shard.metadata()
+        if "people" not in metadata:
+            raise ValueError(f"{path} does not say who is in it; make it again with `python -m train.latents`.")
+        people.update(json.loads(metadata["people"]))
     return people
 
 
