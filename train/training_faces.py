@@ -55,7 +55,7 @@ def read_people(folder: Path) -> set[int]:
         with safe_open(path, "pt") as shard:
             metadata = shard.metadata()
         if "people" not in metadata:
-            raise ValueError(f"{path} does not say who is in it; make it again with `python -m train.latents`.")
+            raise ValueError(f"{path} does not say who is in it; make it again by `train.latents`.")
         people.update(json.loads(metadata["people"]))
     return people
 
