@@ -25,13 +25,19 @@ from train.curation.recognition import FaceEmbedder
 from train.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
 from train.people.sheets import tile
 from train.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
-from train.training_faces import Faces, embed_faces, load_training_faces
+from train.training_faces import (
+    DRAWN_AT_ONCE,
+    PORTRAIT,
+    Faces,
+    embed_faces,
+    load_training_faces,
+    take_portraits,
+)
 
 FACE_PACK = Path("assets/embedded/face_pack")
 SEED = 41
 PEOPLE = 50
 CANDIDATES = 300
-RENDERED_AT_ONCE = 60
 COMPANIONS = 50
 SIDE_PX = 256
 TRAINING_CHUNKS = 40
@@ -123,34 +129,20 @@ def _write_together(rng: random.Random, count: int, doings: list[str]) -> dict:
     }
 
 
-def portrait_scenes(first: int, count: int) -> Scenes:
-    """People of the test split, looking at the camera."""
-    return sample_scenes(
-        first,
-        count,
-        split="test",
-        num_frames=1,
-        camera="portrait",
-        motions="still",
-        headwear="none",
-    )
-
-
 def to_pictures(frames: Tensor) -> list[Image.Image]:
     """Frames (N, 3, H, W) in [0, 1] as pictures."""
     pixels = (frames * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
     return [Image.fromarray(np.asarray(picture)) for picture in pixels]
 
 
-def render_candidates(count: int) -> tuple[Tensor, Tensor]:
-    """Portraits (N, 3, H, W) uint8 and landmarks (N, 5, 2)."""
-    frames, landmarks = [], []
-    for start in range(0, count, RENDERED_AT_ONCE):
-        scenes = portrait_scenes(SEED + start, min(RENDERED_AT_ONCE, count - start))
-        rendering = render(scenes, SIDE_PX, SIDE_PX)
-        frames.append((rendering.frames[:, 0] * 255).round().byte())
-        landmarks.append(rendering.landmarks[:, 0, 0] - 0.5)  # the renderer puts a pixel's centre at .5
-    return torch.cat(frames), torch.cat(landmarks)
+def draw_candidates(count: int, embedder: FaceEmbedder) -> Faces:
+    """Portraits of people of the test split."""
+    sizes = [min(DRAWN_AT_ONCE, count - start) for start in range(0, count, DRAWN_AT_ONCE)]
+    scenes = (
+        sample_scenes(SEED + number * DRAWN_AT_ONCE, size, split="test", **PORTRAIT)
+        for number, size in enumerate(sizes)
+    )
+    return embed_faces(*take_portraits(scenes, SIDE_PX), embedder)
 
 
 def choose_people(training: Faces, candidates: int, embedder: FaceEmbedder) -> tuple[Tensor, Tensor, dict]:
@@ -160,7 +152,7 @@ def choose_people(training: Faces, candidates: int, embedder: FaceEmbedder) -> t
         their portraits (50, 3, H, W) uint8, the training picture nearest to each (50, 3, h, w) uint8, and
         how the rule went.
     """
-    portraits = embed_faces(*render_candidates(candidates), embedder)
+    portraits = draw_candidates(candidates, embedder)
     cosines, numbers = find_nearest(portraits.embeddings, training.embeddings)
     # Nobody of the test split is in the training split: all pairs are strangers.
     bound = carry_over_bound(portraits.embeddings @ training.embeddings.T)

@@ -5,7 +5,7 @@ are, with the identity seeds of the people in it (`train.latents`), of whom a po
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from train.curation.recognition import FaceEmbedder
-from train.people import render, sample_scenes
+from train.people import Scenes, render, sample_scenes
 from train.picture_cache import PICTURE_SIZE, load_pictures
 
 DRAWN_AT_ONCE = 60
+# Looking at the camera
+PORTRAIT = {"num_frames": 1, "camera": "portrait", "motions": "still", "headwear": "none"}
 EMBEDDED_AT_ONCE = 256
 
 
@@ -60,23 +62,21 @@ def read_people(folder: Path) -> set[int]:
     return people
 
 
-def draw_portraits(people: Sequence[int], embedder: FaceEmbedder) -> Faces:
-    """People by their identity seeds, looking at the camera, as the perception models' pictures are wide."""
+def take_portraits(parts: Iterable[Scenes], size: int) -> tuple[Tensor, Tensor]:
+    """Pictures (N, 3, size, size) uint8 of scenes that are sampled as `PORTRAIT`, and landmarks (N, 5, 2)."""
     frames, landmarks = [], []
-    for part in torch.tensor(people).split(DRAWN_AT_ONCE):
-        scenes = sample_scenes(
-            0,
-            len(part),
-            num_frames=1,
-            camera="portrait",
-            motions="still",
-            headwear="none",
-            identity_seeds=part[:, None],
-        )
-        rendering = render(scenes, PICTURE_SIZE, PICTURE_SIZE)
+    for scenes in parts:
+        rendering = render(scenes, size, size)
         frames.append((rendering.frames[:, 0] * 255).round().byte())
         landmarks.append(rendering.landmarks[:, 0, 0] - 0.5)  # the renderer puts a pixel's centre at .5
-    return embed_faces(torch.cat(frames), torch.cat(landmarks), embedder)
+    return torch.cat(frames), torch.cat(landmarks)
+
+
+def draw_portraits(people: Sequence[int], embedder: FaceEmbedder) -> Faces:
+    """People by their identity seeds, as the perception models' pictures are wide."""
+    parts = torch.tensor(people).split(DRAWN_AT_ONCE)
+    scenes = (sample_scenes(0, len(part), identity_seeds=part[:, None], **PORTRAIT) for part in parts)
+    return embed_faces(*take_portraits(scenes, PICTURE_SIZE), embedder)
 
 
 def load_training_faces(

@@ -12,6 +12,13 @@ from typing import Any
 
 from concat_id.evaluation.benchmark import SETS
 from concat_id.evaluation.figures import draw_table, show_estimate, show_number, title_of
+from concat_id.evaluation.paper import (
+    STAGE_1,
+    STAGE_2,
+    STAGE_3,
+    WITH_PRE_TRAINING,
+    WITHOUT_PRE_TRAINING,
+)
 from concat_id.evaluation.statistics import Estimate, estimate
 from concat_id.presets import DEFAULT_PRESET
 
@@ -25,44 +32,22 @@ COMPARED = (
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models to compare on a set."""
+    """Two models to compare on a set, and the paper's figures of both by name."""
 
     set_name: str
     first: str  # name of a report
     second: str
-    paper: Mapping[str, tuple[float, float]] = field(
-        default_factory=dict
-    )  # by figure, of the first and second
-
-
-# Concat-ID, ablation of single-identity pre-training with two people; it names no figures of three.
-_PRE_TRAINING = {
-    "arcsim_1": (0.629, 0.514),
-    "cursim_1": (0.650, 0.535),
-    "arcsim_2": (0.651, 0.526),
-    "cursim_2": (0.674, 0.550),
-}
-# Concat-ID, the table of stages: stage I's, stage II's and stage III's figures.
-_STAGES = {
-    "arcsim": (0.560, 0.185, 0.442),
-    "cursim": (0.581, 0.200, 0.466),
-    "clipdist": (0.274, 0.434, 0.325),
-}
-
-
-def _compare_stages(first: int, second: int) -> Pair:
-    """One person, by two stages' models."""
-    paper = {name: (figures[first - 1], figures[second - 1]) for name, figures in _STAGES.items()}
-    return Pair("single", f"embedded-stage{first}", f"embedded-stage{second}", paper)
+    paper_first: Mapping[str, float] = field(default_factory=dict)
+    paper_second: Mapping[str, float] = field(default_factory=dict)
 
 
 ABLATIONS: dict[str, tuple[Pair, ...]] = {
     "Stages: in the paper, likeness I > III > II and CLIPDist II > III > I": (
-        _compare_stages(1, 3),
-        _compare_stages(3, 2),
+        Pair("single", "embedded-stage1", "embedded-stage3", STAGE_1.to_figures(), STAGE_3.to_figures()),
+        Pair("single", "embedded-stage3", "embedded-stage2", STAGE_3.to_figures(), STAGE_2.to_figures()),
     ),
     "Multi-identity: with single-identity pre-training against without": (
-        Pair("two", "multi-identity", "multi-identity-scratch", _PRE_TRAINING),
+        Pair("two", "multi-identity", "multi-identity-scratch", WITH_PRE_TRAINING, WITHOUT_PRE_TRAINING),
         Pair("three", "multi-identity", "multi-identity-scratch"),
     ),
     # The model that ships is the unified one.
@@ -106,7 +91,7 @@ def _describe_pair(pair: Pair, reports: Mapping[str, Mapping[str, Any]]) -> str:
         )
     head = [SETS[pair.set_name].title, "N", f"`{pair.first}`", f"`{pair.second}`", "difference, points"]
     rows = list(_rows(pair, shared))
-    return draw_table([*head, "paper"] if pair.paper else head, rows)
+    return draw_table([*head, "paper"] if pair.paper_first else head, rows)
 
 
 def _share(
@@ -137,7 +122,7 @@ def _rows(pair: Pair, shared: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -
             )
             difference = estimate([one - other for one, other in values], groups)
             row = [title_of(name), str(len(both)), first, second, _show_points(difference)]
-            yield [*row, _show_paper(pair.paper.get(name))] if pair.paper else row
+            yield [*row, _show_paper(pair, name)] if pair.paper_first else row
 
 
 def _show_points(difference: Estimate) -> str:
@@ -146,9 +131,9 @@ def _show_points(difference: Estimate) -> str:
     return f"{mean} ({low} to {high})"
 
 
-def _show_paper(figures: tuple[float, float] | None) -> str:
-    """The paper's figures of both models and their difference in points."""
-    if figures is None:
+def _show_paper(pair: Pair, name: str) -> str:
+    """The paper's figure of both models and its difference in points."""
+    if name not in pair.paper_first:
         return ""
-    first, second = figures
+    first, second = pair.paper_first[name], pair.paper_second[name]
     return f"*{show_number(first)} against {show_number(second)}: {100 * (first - second):+z.1f}*"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from concat_id.evaluation.report import PAPER
+from concat_id.evaluation.paper import TABLES
 from concat_id.evaluation.statistics import estimate
 
 SET_COLORS = {
@@ -36,7 +36,7 @@ def draw_likeness(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     The shape of a marker says which model it is, its colour which set: words beside points would overlap.
     """
-    names = [*reports, *{row.model for rows in PAPER.values() for row in rows}]
+    names = [*reports, *{row.model for rows in TABLES.values() for row in rows}]
     # Both legends stand above each other.
     figure = Figure(figsize=(8, max(5, 2 + 0.22 * len(names))), layout="constrained")
     axes = figure.subplots()
@@ -46,7 +46,7 @@ def draw_likeness(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
         for name, entry in report["sets"].items():
             if {"arcsim", "clipdist"} <= entry["figures"].keys():
                 _plot_point(axes, entry["figures"], model.get_marker(), SET_COLORS[name])
-    for name, rows in PAPER.items():
+    for name, rows in TABLES.items():
         for row in rows:
             text, marker = f"{row.model} (paper)", MARKERS[len(models) % len(MARKERS)]
             model = models.setdefault(text, _marker(text, marker, fillstyle="none"))

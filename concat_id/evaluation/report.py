@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,10 @@ from concat_id.evaluation.figures import (
     show_number,
     title_of,
 )
+from concat_id.evaluation.paper import TABLES, VIDEOS
 from concat_id.evaluation.statistics import Estimate, estimate
 
 CATEGORY_COLUMNS = ("arcsim", "clipdist", "viclip", "right_expression", "right_motion", "right_garment")
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A model's figures in the paper's tables."""
-
-    model: str
-    arcsim: float
-    cursim: float
-    viclip: float
-    clipdist: float
-
-
-# Concat-ID, tables of the paper; its article on the web prints CLIP's similarity in place of the distance.
-PAPER: dict[str, tuple[PaperRow, ...]] = {
-    "single": (
-        PaperRow("ID-Animator", 0.289, 0.304, 0.204, 0.297),
-        PaperRow("ConsisID", 0.432, 0.451, 0.237, 0.303),
-        PaperRow("Concat-ID", 0.442, 0.466, 0.242, 0.325),
-        PaperRow("Concat-ID, stage I", 0.560, 0.581, 0.237, 0.274),
-        PaperRow("Concat-ID, stage II", 0.185, 0.200, 0.248, 0.434),
-    ),
-    "two": (
-        PaperRow("Ingredients", 0.293, 0.316, 0.199, 0.407),
-        PaperRow("Concat-ID", 0.492, 0.514, 0.190, 0.410),
-    ),
-}
-PAPER_VIDEOS = {"single": 873, "two": 280}
 INTRODUCTION = """\
 Means over N videos with bootstrap 95 % intervals, for which whole people (or groups of them) are drawn.
 Rows in italics are the paper's figures, of photographed people. They compare with a row of ours only if that
@@ -151,8 +124,8 @@ def _not_computed(reports: Mapping[str, Mapping[str, Any]], name: str) -> Iterab
 def tabulate_main(name: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """The paper's layout: the paper's models, then ours."""
     rows = [
-        [f"*{row.model}*", str(PAPER_VIDEOS[name]), *(show_number(getattr(row, key)) for key in MAIN_COLUMNS)]
-        for row in PAPER.get(name, ())
+        [f"*{row.model}*", str(VIDEOS[name]), *(show_number(getattr(row, key)) for key in MAIN_COLUMNS)]
+        for row in TABLES.get(name, ())
     ]
     rows += [
         [f"`{preset}`", _count(entry), *(show_estimate(entry["figures"].get(key)) for key in MAIN_COLUMNS)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from concat_id.evaluation.paper import STAGE_3
 from concat_id.presets import PRESETS
 from concat_id.scoring.copying import copies_reference
 from concat_id.ui.curve import draw_curve
@@ -57,10 +58,9 @@ _CLIPDIST = Metric("clipdist", "CLIPDist", "how freely the face was edited")
 _FACES = (_ARCSIM, _CLIPDIST, _CURSIM, _VICLIP)
 _GARMENT = Metric("garment", "Garment", "likeness by CLIP, lost clothing as 0")
 _PLACE = Metric("background", "Place", "likeness by CLIP, where it can be seen")
-# The paper's figures are for one person and nothing else.
-_PAPER = {"arcsim": 0.442, "clipdist": 0.325, "cursim": 0.466, "viclip": 0.242}
 METRICS: dict[Task, tuple[Metric, ...]] = {
-    "single": tuple(replace(metric, paper=_PAPER[metric.field]) for metric in _FACES),
+    # The paper's figures are for one person and nothing else.
+    "single": tuple(replace(metric, paper=STAGE_3.to_figures()[metric.field]) for metric in _FACES),
     "multi": _FACES,
     "try-on": (*_FACES, _GARMENT),
     "background": (*_FACES, _PLACE),

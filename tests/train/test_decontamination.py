@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 
 import train.benchmark
-from train.benchmark import choose_people, lay_side_by_side, render_candidates
+from train.benchmark import choose_people, draw_candidates, lay_side_by_side
 from train.curation.decontamination import carry_over_bound, find_nearest
 from train.curation.recognition import FaceEmbedder
-from train.training_faces import Faces, draw_portraits, embed_faces, read_people
+from train.training_faces import Faces, draw_portraits, read_people
 
 FACE_PACK = Path("assets/embedded/face_pack")
 
@@ -45,7 +45,7 @@ def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
 ) -> None:
     monkeypatch.setattr(train.benchmark, "PEOPLE", 4)
     monkeypatch.setattr(train.benchmark, "SIDE_PX", 96)
-    portraits = embed_faces(*render_candidates(6), embedder)
+    portraits = draw_candidates(6, embedder)
     others = strangers(20_000, portraits.embeddings.shape[1])
     seen = Faces(
         torch.cat([others.frames, torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)]),
