@@ -24,7 +24,7 @@ TEXT_DIM = 16
 LATENT_CHANNELS = 4
 
 
-def make_transformer(*, num_layers: int = 2, reference_adaln: bool = True) -> ConcatIDWanTransformer3DModel:
+def make_transformer(*, num_layers: int = 3, reference_adaln: bool = True) -> ConcatIDWanTransformer3DModel:
     """A small transformer with random weights, always the same."""
     torch.manual_seed(0)
     return ConcatIDWanTransformer3DModel(

@@ -7,6 +7,7 @@ Batches come from `train.latent_data`, which says what they hold. Several proces
 `--trainer.devices 2 --trainer.strategy ddp`.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ EMBEDDED_CONFIG: dict[str, Any] = {
 WORDS_ALONE = 0.95
 """A noise level at which a picture hardly shows what its caption says."""
 
-Given = dict[str, Tensor | None]
+Given = dict[str, Tensor | Collection[int] | None]
 """What the transformer is told besides the noisy latents: its arguments of these names."""
 
 # What a LoRA changes: queries, keys, values and outputs of both attentions, and the feed-forward layers.

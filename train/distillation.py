@@ -21,7 +21,8 @@ class Distillation(ConcatIDTraining):
         init_from: diffusers folder of the teacher.
         num_inference_steps: of the student, at the pipeline's own schedule.
         teacher_steps: guided Euler steps for each of the student's.
-        guidance_scale, reference_guidance_scale: of the teacher; the student has them built in.
+        guidance_scale, reference_guidance_scale, skip_guidance_layers: of the teacher; the student has them
+            built in.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Distillation(ConcatIDTraining):
         teacher_steps: int = 3,
         guidance_scale: float = 6.0,
         reference_guidance_scale: float = 2.5,
+        skip_guidance_layers: tuple[int, ...] = (1,),
         lora_rank: int = 32,
         lr: float = 1e-3,
         warmup_steps: int = 50,
@@ -78,12 +80,14 @@ class Distillation(ConcatIDTraining):
         """The guided velocity of the model without its LoRA, as `GuidanceMixin.predict_velocity` has it."""
         captions, references = given["encoder_hidden_states"], given["reference_latents"]
         empty = self.encode_captions([""] * len(noisy), torch.ones(len(noisy), dtype=torch.bool))
-        passes = {
-            "encoder_hidden_states": torch.cat([captions, empty, captions]),
-            "reference_latents": torch.cat([references, references, torch.zeros_like(references)]),
+        told = {
+            "encoder_hidden_states": torch.cat([captions, empty]),
+            "reference_latents": torch.cat([references, references]),
         }
+        worse = {"encoder_hidden_states": captions, "reference_latents": torch.zeros_like(references)}
         self.transformer.disable_adapters()
-        cond, uncond, blank = self.predict(noisy.repeat(3, 1, 1, 1, 1), sigmas.repeat(3), passes).chunk(3)
+        cond, uncond = self.predict(noisy.repeat(2, 1, 1, 1, 1), sigmas.repeat(2), told).chunk(2)
+        blank = self.predict(noisy, sigmas, worse | {"skip_layers": self.hparams.skip_guidance_layers})
         self.transformer.enable_adapters()
         text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
         return uncond + text * (cond - uncond) + (reference - 1) * (cond - blank)

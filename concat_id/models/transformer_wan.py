@@ -5,6 +5,7 @@ Axes: B batch, R references, C latent channels, F latent frames, H, W latent siz
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -118,6 +119,7 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
         reference_latents: Tensor | None = None,
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
+        skip_layers: Collection[int] = (),
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict the velocity of the video part.
 
@@ -128,6 +130,8 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
             reference_latents: clean latents of the references, (B, C, R, H, W), R >= 0; None: no references.
             return_dict: whether to return an output object instead of a tuple.
             attention_kwargs: may hold `scale`, the strength of the loaded LoRA.
+            skip_layers: indices of blocks that are left out, for guidance away from what is worse without
+                them; neither the first nor the last, on which caches and context parallelism hang.
 
         Returns:
             The prediction, (B, C, F, H, W), as `.sample` or as the only element of a tuple.
@@ -148,7 +152,9 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
         if num_references:
             num_video_tokens = _count_video_tokens(is_video, num_frames, grid)
             conditions += (self._project_reference_time(temb), num_video_tokens)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
+            if index in skip_layers:
+                continue
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden_states = self._gradient_checkpointing_func(block, hidden_states, *conditions)
             else:

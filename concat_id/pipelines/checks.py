@@ -36,6 +36,13 @@ def check_scale(name: str, value: float) -> None:
         raise InputError(f"{name} must be a number from 0 up, got {value}; try 1.")
 
 
+def check_layers(name: str, values: Collection[int], count: int) -> None:
+    """Refuse all but a transformer's inner blocks: caches and parallelism hang on the first and the last."""
+    for value in values:
+        if not 0 < value < count - 1:
+            raise InputError(f"{name} must be from 1 to {count - 2}, got {value}; leave it out.")
+
+
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:
     """Refuse what is not among the choices."""
     if value not in choices:

@@ -6,6 +6,7 @@ Axes: B batch, R references, C latent channels, F latent frames, H, W latent siz
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ class GuidanceMixin:
 
     _guidance_scale = 1.0
     _reference_guidance_scale = 1.0
+    _skip_guidance_layers: tuple[int, ...] = ()
     _current_timestep: Tensor | None = None
     _num_timesteps = 0
     _interrupt = False
@@ -42,6 +44,10 @@ class GuidanceMixin:
         return self._reference_guidance_scale
 
     @property
+    def skip_guidance_layers(self) -> tuple[int, ...]:
+        return self._skip_guidance_layers
+
+    @property
     def num_timesteps(self) -> int:
         return self._num_timesteps
 
@@ -53,12 +59,18 @@ class GuidanceMixin:
     def interrupt(self) -> bool:
         return self._interrupt
 
-    def _set_guidance(self, text: float, reference: float | None, has_references: bool) -> None:
+    def _set_guidance(
+        self, text: float, reference: float | None, skipped: Collection[int] | None, has_references: bool
+    ) -> None:
         """Check and keep the strengths; each step reads them anew, so that a callback may change them."""
         checks.check_scale("guidance_scale", text)
         checks.check_scale("reference_guidance_scale", 1 if reference is None else reference)
         if reference is not None and not has_references:
             raise InputError("reference_guidance_scale needs references; give some, or leave it out.")
+        checks.check_layers("skip_guidance_layers", skipped or (), len(self.transformer.blocks))
+        if skipped and self.transformer.is_cache_shared_by_passes:
+            raise InputError("skip_guidance_layers needs a cache that tells passes apart; leave either out.")
+        self._skip_guidance_layers = tuple(skipped or ())
         self._guidance_scale = text
         self._reference_guidance_scale = 1 if reference is None else reference
         self._interrupt = False
@@ -77,16 +89,23 @@ class GuidanceMixin:
 
         v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)),
         where s is the text's strength and s_r the references'. With s_r = 1 this is Concat-ID's own sampling;
-        v(text, 0) is known to the model from the dropout of references in training.
+        v(text, 0) is known to the model from the dropout of references in training. Where s_r > 1, that pass
+        may also skip layers, as in skip-layer guidance (Stability AI, 2024; STG, Hyung et al., 2024): the
+        video is led away from what a worse model would make, which breaks faces first.
         """
         references = {} if reference_latents is None else {"reference_latents": reference_latents}
         passes = {"cond": {"encoder_hidden_states": prompt_embeds, **references}}
         if self.do_classifier_free_guidance:  # FasterCache wants this pass first
             passes = {"uncond": {"encoder_hidden_states": negative_prompt_embeds, **references}, **passes}
+        runs = {(): passes}
         if self._reference_guidance_scale != 1:
+            skipped = self._skip_guidance_layers if self._reference_guidance_scale > 1 else ()
             blank = torch.zeros_like(reference_latents)
-            passes["blank"] = {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}
-        predicted = self._run_passes(index, timestep, latents, passes)
+            inputs = {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}
+            runs.setdefault(skipped, {})["blank"] = inputs
+        predicted = {}
+        for skip_layers, passes in runs.items():
+            predicted |= self._run_passes(index, timestep, latents, passes, skip_layers)
 
         velocity = cond = predicted["cond"]
         if "uncond" in predicted:
@@ -96,7 +115,12 @@ class GuidanceMixin:
         return velocity
 
     def _run_passes(
-        self, index: int, timestep: Tensor, latents: Tensor, passes: dict[str, dict[str, Tensor]]
+        self,
+        index: int,
+        timestep: Tensor,
+        latents: Tensor,
+        passes: dict[str, dict[str, Tensor]],
+        skip_layers: tuple[int, ...],
     ) -> dict[str, Tensor]:
         """The velocity (B, C, F, H, W) for the inputs of each pass: in one batch, or one by one."""
         latents = latents.to(self.transformer.dtype)
@@ -109,12 +133,13 @@ class GuidanceMixin:
         for names in (
             [tuple(passes)] if self._fit_one_batch(latents, passes) else [(name,) for name in passes]
         ):
-            inputs = {key: torch.cat([passes[name][key] for name in names]) for key in passes["cond"]}
+            inputs = {key: torch.cat([passes[name][key] for name in names]) for key in passes[names[0]]}
             with self.transformer.cache_context("+".join(names), **place):
                 velocity = self.transformer(
                     hidden_states=torch.cat([latents] * len(names)),
                     timestep=timestep.expand(len(names) * len(latents)),
                     **inputs,
+                    skip_layers=skip_layers,
                     return_dict=False,
                 )[0]
             velocities |= zip(names, velocity.float().chunk(len(names)), strict=True)

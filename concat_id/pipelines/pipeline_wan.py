@@ -10,7 +10,7 @@ size, T video frames.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class ConcatIDWanPipeline(GuidanceMixin, DiffusionPipeline, WanLoraLoaderMixin):
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
         reference_guidance_scale: float | None = None,
+        skip_guidance_layers: Collection[int] | None = None,
         num_videos_per_prompt: int = 1,
         generator: Generators | None = None,
         latents: Tensor | None = None,
@@ -111,6 +112,8 @@ class ConcatIDWanPipeline(GuidanceMixin, DiffusionPipeline, WanLoraLoaderMixin):
             guidance_scale: the text's strength; up to 1, the pass with the negative prompt is left out.
             reference_guidance_scale: the references' strength: above 1 more likeness, below 1 more freedom,
                 for one more pass per step; None or 1: as the model was trained.
+            skip_guidance_layers: blocks that this pass leaves out where the strength is above 1, counted from
+                0; neither the first nor the last. Faces of a small model become whole by it.
             num_videos_per_prompt: videos of each prompt with its references.
             generator: the noise's randomness, one for all videos or one for each.
             latents: the noise itself, (B, C, F, H, W).
@@ -137,6 +140,7 @@ class ConcatIDWanPipeline(GuidanceMixin, DiffusionPipeline, WanLoraLoaderMixin):
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             reference_guidance_scale=reference_guidance_scale,
+            skip_guidance_layers=skip_guidance_layers,
             num_videos_per_prompt=num_videos_per_prompt,
             generator=generator,
             latents=latents,
@@ -167,6 +171,7 @@ class ConcatIDWanPipeline(GuidanceMixin, DiffusionPipeline, WanLoraLoaderMixin):
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
         reference_guidance_scale: float | None = None,
+        skip_guidance_layers: Collection[int] | None = None,
         num_videos_per_prompt: int = 1,
         generator: Generators | None = None,
         latents: Tensor | None = None,
@@ -187,7 +192,7 @@ class ConcatIDWanPipeline(GuidanceMixin, DiffusionPipeline, WanLoraLoaderMixin):
         negative_prompts = checks.expand_negative_prompt(negative_prompt, num_prompts)
         pictures = checks.group_references(references, num_prompts)
         has_references = bool(pictures) or (reference_latents is not None and reference_latents.shape[2] > 0)
-        self._set_guidance(guidance_scale, reference_guidance_scale, has_references)
+        self._set_guidance(guidance_scale, reference_guidance_scale, skip_guidance_layers, has_references)
         num_frames, height, width = self._resolve_size(num_frames, height, width, latents)
         shape = self._latent_shape(num_prompts * num_videos_per_prompt, num_frames, height, width)
         checks.check_generators(generator, shape[0])

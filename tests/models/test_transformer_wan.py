@@ -63,6 +63,14 @@ def test_each_reference_and_their_order_matter(transformer: ConcatIDWanTransform
         assert not torch.allclose(predict(transformer, inputs | {"reference_latents": changed}), prediction)
 
 
+def test_skipped_layers_are_left_out(transformer: ConcatIDWanTransformer3DModel) -> None:
+    inputs = make_inputs()
+    skipping = predict(transformer, inputs | {"skip_layers": (1,)})
+    assert not torch.allclose(skipping, predict(transformer, inputs))
+    del transformer.blocks[1]
+    assert torch.equal(predict(transformer, inputs), skipping)
+
+
 def test_samples_of_a_batch_do_not_see_each_other(transformer: ConcatIDWanTransformer3DModel) -> None:
     inputs = make_inputs()
     both = predict(transformer, inputs)

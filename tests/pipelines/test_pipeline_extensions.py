@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
+from concat_id.errors import InputError
 from concat_id.pipelines import guidance
 
 STEPS = 6
@@ -105,6 +106,20 @@ def test_cache_without_references(pipeline: ConcatIDWanPipeline, name: str) -> N
     exact = sample(pipeline, [])
     pipeline.transformer.enable_cache(CACHES[name](pipeline))
     torch.testing.assert_close(sample(pipeline, []), exact, atol=0.3, rtol=0.3)
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_cache_beside_skipped_layers(
+    pipeline: ConcatIDWanPipeline, pictures: list[Image.Image], name: str
+) -> None:
+    options = {"reference_guidance_scale": 1.5, "skip_guidance_layers": [1]}
+    exact = sample(pipeline, pictures, **options)
+    pipeline.transformer.enable_cache(CACHES[name](pipeline))
+    if pipeline.transformer.is_cache_shared_by_passes:
+        with pytest.raises(InputError, match="needs a cache that tells passes apart"):
+            sample(pipeline, pictures, **options)
+    else:
+        torch.testing.assert_close(sample(pipeline, pictures, **options), exact, atol=0.3, rtol=0.3)
 
 
 @pytest.mark.parametrize(

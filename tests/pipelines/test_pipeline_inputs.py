@@ -37,6 +37,8 @@ def pipeline(toy_folder: Path) -> ConcatIDWanPipeline:
         ({"guidance_scale": float("nan")}, "guidance_scale must be a number from 0 up, got nan"),
         ({"reference_guidance_scale": 2.0}, "reference_guidance_scale needs references"),
         ({"reference_guidance_scale": -2.0, "references": [PICTURE]}, "from 0 up, got -2.0"),
+        ({"skip_guidance_layers": [0]}, "skip_guidance_layers must be from 1 to 1, got 0"),
+        ({"skip_guidance_layers": [1, 2]}, "skip_guidance_layers must be from 1 to 1, got 2"),
         ({"output_type": "mp4"}, "output_type must be one of pil, np, pt, latent, got 'mp4'"),
         ({"callback_on_step_end_tensor_inputs": ["noise"]}, "must be one of latents, .* got 'noise'"),
         ({"generator": [torch.Generator()] * 2}, "a list of 1, one for each video, got a list of 2"),

@@ -141,6 +141,28 @@ def test_reference_guidance(pipeline: ConcatIDWanPipeline, pictures: list[Image.
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_pass_without_references_skips_layers_where_more_likeness_is_asked_for(
+    pipeline: ConcatIDWanPipeline, pictures: list[Image.Image]
+) -> None:
+    def guide(strength: float, skipped: list[int] | None) -> Tensor:
+        return sample(
+            pipeline, "A person.", pictures, reference_guidance_scale=strength, skip_guidance_layers=skipped
+        )
+
+    for strength in (0.5, 1.0):
+        assert torch.equal(guide(strength, [1]), guide(strength, None))
+    assert not torch.allclose(guide(2.0, [1]), guide(2.0, None))
+
+    seen = []
+    pipeline.transformer.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs), with_kwargs=True
+    )
+    guide(2.0, [1])
+    blank = [bool((inputs["reference_latents"] == 0).all()) for inputs in seen]
+    assert [inputs["skip_layers"] for inputs in seen] == [(1,) if is_blank else () for is_blank in blank]
+    assert blank == [False, True] * (len(seen) // 2)
+
+
 @pytest.mark.parametrize(("guidance_scale", "passes"), [(0.0, 1), (1.0, 1), (1.5, 2)])
 def test_low_guidance_leaves_out_the_negative_pass(
     pipeline: ConcatIDWanPipeline, guidance_scale: float, passes: int

@@ -54,7 +54,7 @@ def write_toy_workshop(folder: Path) -> None:
     torch.manual_seed(0)
     AutoencoderKLWan.from_config(build_autoencoder().config).save_pretrained(folder / "vae")
     write_toy_text(folder / "text")
-    toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 1, "ffn_dim": 32}
+    toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 3, "ffn_dim": 32}
     for name, has_adaln in (
         ("base", False),
         ("stage1", True),

@@ -65,6 +65,7 @@ def generate_frames(case: Case, seed: int) -> np.ndarray:
         num_inference_steps=preset.num_inference_steps,
         guidance_scale=preset.guidance_scale,
         reference_guidance_scale=preset.reference_guidance_scale,
+        skip_guidance_layers=preset.skip_guidance_layers,
         generator=torch.Generator().manual_seed(seed),
         max_sequence_length=preset.max_sequence_length,
     )
