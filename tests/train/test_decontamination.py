@@ -68,6 +68,10 @@ def test_people_of_footage_are_drawn_again_and_look_like_themselves(
     assert read_people(tmp_path) == {3, 5, 8}
     with pytest.raises(FileNotFoundError, match="name the folders"):
         read_people(tmp_path / "nothing")
+    (tmp_path / "nameless").mkdir()
+    save_file({"latents": torch.zeros(1)}, tmp_path / "nameless" / "0.safetensors", metadata={"captions": ""})
+    with pytest.raises(ValueError, match="does not say who is in it; make it again"):
+        read_people(tmp_path / "nameless")
     portraits, again = draw_portraits([3, 5, 8], embedder), draw_portraits([8, 3, 5], embedder)
     cosines = again.embeddings @ portraits.embeddings.T
     assert cosines.argmax(1).tolist() == [2, 0, 1] and cosines.amax(1).min() > 0.6
