@@ -30,7 +30,7 @@ class Distillation(ConcatIDTraining):
         init_from: str,
         num_inference_steps: int = 4,
         teacher_steps: int = 3,
-        guidance_scale: float = 6.0,
+        guidance_scale: float = 4.0,
         reference_guidance_scale: float = 2.5,
         skip_guidance_layers: tuple[int, ...] = (1,),
         lora_rank: int = 32,
