@@ -43,7 +43,7 @@ class Preset:
     num_inference_steps: int
     guidance_scale: float
     reference_guidance_scale: float | None  # None: off
-    skip_guidance_layers: tuple[int, ...]  # of the pass for it
+    skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
     shift: float
     negative_prompt: str
     max_sequence_length: int  # text tokens

@@ -25,14 +25,7 @@ from train.curation.recognition import FaceEmbedder
 from train.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
 from train.people.sheets import tile
 from train.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
-from train.training_faces import (
-    DRAWN_AT_ONCE,
-    PORTRAIT,
-    Faces,
-    embed_faces,
-    load_training_faces,
-    take_portraits,
-)
+from train.training_faces import DRAWN_AT_ONCE, PORTRAIT, Faces, load_training_faces, take_portraits
 
 FACE_PACK = Path("assets/embedded/face_pack")
 SEED = 41
@@ -137,12 +130,11 @@ def to_pictures(frames: Tensor) -> list[Image.Image]:
 
 def draw_candidates(count: int, embedder: FaceEmbedder) -> Faces:
     """Portraits of people of the test split."""
-    sizes = [min(DRAWN_AT_ONCE, count - start) for start in range(0, count, DRAWN_AT_ONCE)]
     scenes = (
-        sample_scenes(SEED + number * DRAWN_AT_ONCE, size, split="test", **PORTRAIT)
-        for number, size in enumerate(sizes)
+        sample_scenes(SEED + start, min(DRAWN_AT_ONCE, count - start), split="test", **PORTRAIT)
+        for start in range(0, count, DRAWN_AT_ONCE)
     )
-    return embed_faces(*take_portraits(scenes, SIDE_PX), embedder)
+    return take_portraits(scenes, SIDE_PX, embedder)
 
 
 def choose_people(training: Faces, candidates: int, embedder: FaceEmbedder) -> tuple[Tensor, Tensor, dict]:

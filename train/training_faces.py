@@ -62,21 +62,21 @@ def read_people(folder: Path) -> set[int]:
     return people
 
 
-def take_portraits(parts: Iterable[Scenes], size: int) -> tuple[Tensor, Tensor]:
-    """Pictures (N, 3, size, size) uint8 of scenes that are sampled as `PORTRAIT`, and landmarks (N, 5, 2)."""
+def take_portraits(parts: Iterable[Scenes], size: int, embedder: FaceEmbedder) -> Faces:
+    """Pictures, `size` px high and wide, of scenes that are sampled as `PORTRAIT`."""
     frames, landmarks = [], []
     for scenes in parts:
         rendering = render(scenes, size, size)
         frames.append((rendering.frames[:, 0] * 255).round().byte())
         landmarks.append(rendering.landmarks[:, 0, 0] - 0.5)  # the renderer puts a pixel's centre at .5
-    return torch.cat(frames), torch.cat(landmarks)
+    return embed_faces(torch.cat(frames), torch.cat(landmarks), embedder)
 
 
 def draw_portraits(people: Sequence[int], embedder: FaceEmbedder) -> Faces:
     """People by their identity seeds, as the perception models' pictures are wide."""
     parts = torch.tensor(people).split(DRAWN_AT_ONCE)
     scenes = (sample_scenes(0, len(part), identity_seeds=part[:, None], **PORTRAIT) for part in parts)
-    return embed_faces(*take_portraits(scenes, PICTURE_SIZE), embedder)
+    return take_portraits(scenes, PICTURE_SIZE, embedder)
 
 
 def load_training_faces(
