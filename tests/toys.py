@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.generation import Preview, Result, generate
 from concat_id.job import Job
+from concat_id.people import SEED_RANGES, render, sample_scenes
 from concat_id.presets import PRESETS, Preset
 from concat_id.video import read_metadata, read_video
-from train.people import SEED_RANGES, render, sample_scenes
 
 TEXT_DIM = 16
 LATENT_CHANNELS = 4

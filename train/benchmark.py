@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from concat_id.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
+from concat_id.people.sheets import tile
+from concat_id.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
 from train.curation.decontamination import MAX_COSINE, STRANGERS_ABOVE, carry_over_bound, find_nearest
 from train.curation.recognition import FaceEmbedder
-from train.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
-from train.people.sheets import tile
-from train.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
 from train.training_faces import DRAWN_AT_ONCE, PORTRAIT, Faces, load_training_faces, take_portraits
 
 FACE_PACK = Path("assets/embedded/face_pack")

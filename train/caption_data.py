@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
+from concat_id.people.labels import CLOTH
 from train.alignment import align_faces
 from train.clip import INPUT_SIZE as CLIP_SIZE
 from train.clip import TOKENIZER, train_tokenizer
 from train.companion_cache import Companions, load_companions
 from train.cut_outs import cut_out, fill_in, hide_people, roughen
 from train.degradation import Degradation
-from train.people.labels import CLOTH
 from train.perception_data import OnePerson, widen
 from train.picture_cache import FRAMES_PER_SCENE, Pictures, write_chunk_captions
 

@@ -21,8 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import AutoTokenizer
 
-from train.optimizer import MuonModule
-from train.people import (
+from concat_id.people import (
     COLORS,
     EXPRESSIONS,
     GARMENTS,
@@ -35,6 +34,7 @@ from train.people import (
     sample_scenes,
     write_captions,
 )
+from train.optimizer import MuonModule
 from train.text import build_text_encoder, embed_tokens, tokenize
 
 MOST_PEOPLE = 3

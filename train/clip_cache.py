@@ -12,7 +12,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from train.people import EXPRESSIONS, GARMENTS, MOTIONS, PLACES, Split, render, sample_scenes, write_captions
+from concat_id.people import (
+    EXPRESSIONS,
+    GARMENTS,
+    MOTIONS,
+    PLACES,
+    Split,
+    render,
+    sample_scenes,
+    write_captions,
+)
 
 LOGGER = logging.getLogger(__name__)
 NUM_FRAMES = 8

@@ -7,8 +7,8 @@
 import torch
 from torch import Tensor
 
+from concat_id.people import labels as rendered
 from train.parser import LabelMap, Parser
-from train.people import labels as rendered
 
 LABEL_MAP = LabelMap(
     names=(

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from train.people import Scenes, Split, render
-from train.people.labels import CLOTH
+from concat_id.people import Scenes, Split, render
+from concat_id.people.labels import CLOTH
 from train.picture_cache import BATCH, PICTURE_SIZE, SHOTS, chunk_scenes
 
 LOGGER = logging.getLogger(__name__)

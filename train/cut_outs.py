@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from concat_id.garments import MARGIN
-from train.people.labels import BACKGROUND
+from concat_id.people.labels import BACKGROUND
 
 RAGGEDNESS = 0.35
 RAGS = 14

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from concat_id.people import Scenes, render, sample_scenes
 from train.benchmark import to_pictures
-from train.people import Scenes, render, sample_scenes
 
 SIDE_PX = 512
 SCENE_SEED = 3

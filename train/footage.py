@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from train.people import Split, render, sample_scenes
+from concat_id.people import Split, render, sample_scenes
 from train.reference_pictures import prepare_references
 
 NUM_FRAMES = 17

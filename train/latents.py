@@ -32,11 +32,11 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from concat_id.people import Given, Scenes, Split, render, sample_takes, write_captions
 from train.causal_convolution import skip_empty_frames
 from train.curation.filters import has_steady_face_count, keeps_its_faces
 from train.curation.mining import mine_pairs, store_faces, table_of_references
 from train.curation.recognition import FaceEmbedder
-from train.people import Given, Scenes, Split, render, sample_takes, write_captions
 from train.reference_pictures import add_reference_noise
 from train.synthetic_footage import (
     cut_out_garments,

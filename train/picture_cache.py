@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from train.people import SEED_RANGES, Scenes, Split, render, sample_scenes, write_captions
+from concat_id.people import SEED_RANGES, Scenes, Split, render, sample_scenes, write_captions
 
 LOGGER = logging.getLogger(__name__)
 PICTURE_SIZE = 128

@@ -21,9 +21,9 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from concat_id.people import EXPRESSIONS, Split, render, sample_scenes, write_captions
 from train.curation.recognition import FaceEmbedder
 from train.latents import FRAMES_OF_A_CLIP, SIZE, encode, encode_references, load_autoencoder, pool_faces
-from train.people import EXPRESSIONS, Split, render, sample_scenes, write_captions
 from train.synthetic_footage import film, sample_moments, see_faces
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from concat_id.people import Rendering, Scenes, render
 from train.curation.order import agrees_with_order, order_people
 from train.curation.recognition import FaceEmbedder
-from train.people import Rendering, Scenes, render
 from train.reference_pictures import prepare_garments, prepare_references
 
 SHARP_SIZES = {1: 192, 2: 256, 3: 320}

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from train.people import sample_scenes, write_captions
+from concat_id.people import sample_scenes, write_captions
 
 VOCABULARY_SIZE = 1024
 MAX_TOKENS = 64

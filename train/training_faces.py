@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from concat_id.people import Scenes, render, sample_scenes
 from train.curation.recognition import FaceEmbedder
-from train.people import Scenes, render, sample_scenes
 from train.picture_cache import PICTURE_SIZE, load_pictures
 
 DRAWN_AT_ONCE = 60

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from train.people import render, sample_scenes
+from concat_id.people import render, sample_scenes
 
 SETTINGS = ((8, 1, 128), (8, 2, 128), (8, 3, 128), (4, 1, 256))
 NUM_FRAMES = 17

@@ -179,7 +179,7 @@ class TestReader:
         assert reader.accuracy == {"place": 0.5}
 
     def test_the_embedded_one_knows_places(self, judges: Judges) -> None:
-        from train.people import render, sample_scenes
+        from concat_id.people import render, sample_scenes
 
         scenes = sample_scenes(5, 6, split="test", num_frames=8)
         videos = (render(scenes, 96, 96).frames * 255).byte().permute(0, 1, 3, 4, 2).numpy()

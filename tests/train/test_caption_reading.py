@@ -7,11 +7,11 @@ import pytest
 import torch
 from toy_latents import CAPTIONS
 
+from concat_id.people import GARMENTS, PLACES
 from train.__main__ import main as run_recipe
 from train.caption_reading import TOPICS, CaptionReading, take_captions
 from train.concat_id import ConcatIDTraining
 from train.export import export_text
-from train.people import GARMENTS, PLACES
 from train.text import train_tokenizer
 
 

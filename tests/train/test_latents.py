@@ -11,13 +11,13 @@ from toy_latents import CANDIDATES, CLIPS, SIDE, write_toy_shard
 
 import train.latents
 import train.synthetic_footage
+from concat_id.people import sample_takes
 from train.alignment import ARCFACE_POINTS
 from train.autoencoder import build_autoencoder
 from train.curation.mining import PAIR_KINDS
 from train.curation.recognition import FaceEmbedder
 from train.latent_data import LatentBatches, LatentData, LatentFolder, LatentPairs, Source
 from train.latents import Plan, make_shard, pool_faces
-from train.people import sample_takes
 from train.reference_pictures import add_reference_noise, prepare_garments, prepare_references
 from train.synthetic_footage import film, sample_moments, see_faces
 

@@ -10,6 +10,8 @@ from insightface.model_zoo.scrfd import SCRFD
 from insightface.utils import face_align
 from torch import Tensor, nn
 
+from concat_id.people import sample_scenes
+from concat_id.people.labels import CLOTH, HAT, NECK
 from train.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
 from train.anchors import (
     FACE,
@@ -32,8 +34,6 @@ from train.detector import Detector
 from train.face_parser import LABEL_MAP as FACE_MAP
 from train.face_parser import FaceParser
 from train.parser import Parser as ParserModule
-from train.people import sample_scenes
-from train.people.labels import CLOTH, HAT, NECK
 from train.perception_data import CONTENT_SHARES, ClothesData, frame_anew
 from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures, take_pictures
 from train.recognizer import ArcFaceHead, Recognizer

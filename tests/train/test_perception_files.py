@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from concat_id.faces import FaceFinder
 from concat_id.parsing import Parser
+from concat_id.people import SEED_RANGES, render, sample_scenes
 from train.alignment import align_faces
 from train.anchors import box_iou
 from train.clip import Clip, train_tokenizer
@@ -28,7 +29,6 @@ from train.export_perception import (
 )
 from train.face_parser import FaceParser
 from train.parser import Parser as ParserModule
-from train.people import SEED_RANGES, render, sample_scenes
 from train.recognizer import FaceRecognizer
 
 PEOPLE = torch.arange(6)[:, None] + SEED_RANGES["test"][0] + 500

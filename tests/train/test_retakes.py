@@ -11,12 +11,12 @@ from toy_latents import CLIPS, write_toy_shard, write_toy_text
 
 import train.retakes
 import train.synthetic_footage
+from concat_id.people import render, sample_scenes
 from train.autoencoder import build_autoencoder
 from train.concat_id import ConcatIDTraining, differ_from_scene, weigh_retakes
 from train.curation.recognition import FaceEmbedder
 from train.flow_matching import velocity
 from train.latent_data import LatentBatches, LatentFolder, LatentPairs, Source
-from train.people import render, sample_scenes
 from train.retakes import draw_expressions, make_shard
 
 FACE_PACK = Path("assets/embedded/face_pack")

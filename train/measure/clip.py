@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from transformers import AutoImageProcessor, CLIPModel, CLIPTokenizer
 
 from concat_id.parsing import Parser
+from concat_id.people import render
 from concat_id.presets import EMBEDDED
 from concat_id.references import prepare_background, prepare_garment
 from concat_id.scoring.clip import ClipEmbedder
@@ -28,7 +29,6 @@ from concat_id.scoring.surroundings import compare_garments, compare_places
 from train.alignment import align_faces
 from train.benchmark import COMPANIONS, draw_garments, draw_places, garment_scenes, place_scenes, to_pictures
 from train.measure.autoencoder import pass_through
-from train.people import render
 from train.picture_cache import Pictures, load_pictures, write_chunk_captions
 
 CHOICES = 64

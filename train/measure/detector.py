@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from concat_id.faces import Face, FaceFinder
+from concat_id.people import render, sample_scenes
 from train.anchors import FACE, box_iou
 from train.degradation import Degradation
 from train.detection_canvas import compose_canvases
-from train.people import render, sample_scenes
 from train.picture_cache import PICTURE_SIZE, Pictures, load_pictures
 
 PICTURES = 240

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from concat_id.generation import decode_frames
 from concat_id.loading import FaceTools, load_face_tools, load_pipeline
+from concat_id.people import render, sample_scenes, write_captions
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.references import prepare_face
 from train.gallery import contact_sheet
-from train.people import render, sample_scenes, write_captions
 
 PEOPLE = 50
 PICTURE_PX = 256

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
+from concat_id.people import Scenes, render, sample_scenes
 from train import clothes_parser, face_parser
 from train.alignment import align_faces
 from train.parser import LabelMap
-from train.people import Scenes, render, sample_scenes
 
 PICTURE_SIZE = 256
 CROP_SIZE = 448

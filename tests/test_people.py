@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from train.people import (
+from concat_id.people import (
     EXPRESSIONS,
     GARMENTS,
     HAIR_STYLES,
@@ -18,7 +18,7 @@ from train.people import (
     sample_takes,
     write_captions,
 )
-from train.people.labels import (
+from concat_id.people.labels import (
     BACKGROUND,
     CLOTH,
     FACE_LABELS,
@@ -31,9 +31,9 @@ from train.people.labels import (
     RIGHT_EYE,
     SKIN,
 )
-from train.people.outfit import COMBINATION_SHARES, combination_share
-from train.people.takes import ARRANGEMENTS
-from train.people.words import PLACES_IN_WORDS, WEARING_THE_GARMENT
+from concat_id.people.outfit import COMBINATION_SHARES, combination_share
+from concat_id.people.takes import ARRANGEMENTS
+from concat_id.people.words import PLACES_IN_WORDS, WEARING_THE_GARMENT
 
 SIZE = 64
 LABELS = {BACKGROUND, SKIN, LEFT_EYE, RIGHT_EYE, MOUTH, HAIR, HAT, NECK, CLOTH}

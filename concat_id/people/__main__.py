@@ -1,4 +1,4 @@
-"""Draws contact sheets: `python -m train.people --output sheet.png [--sheet people] [--size 128]`."""
+"""Draws contact sheets: `python -m concat_id.people --output sheet.png [--sheet people] [--size 128]`."""
 
 import argparse
 from pathlib import Path
