@@ -29,12 +29,12 @@ from train.live.pools import Kind, Studio, collect, join
 
 LOGGER = logging.getLogger(__name__)
 
-STILLS = {Kind(1, 1): 0.55, Kind(2, 1): 0.15, Kind(3, 1): 0.12}
+STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
 """Shares of the time in which footage is made; of the stills', the rest goes to portraits."""
-PEOPLE_AT_ONCE = 800
+PEOPLE_AT_ONCE = 2500
 STILLS_AMONG_CLIPS = 0.15
-SAVE_SECONDS = 60
+SAVE_SECONDS = 45
 LOG_SECONDS = 10
 
 
@@ -109,6 +109,7 @@ def main() -> None:
         studio = Studio(
             load_autoencoder(options.model / "vae", options.device), options.model / "tokenizer", writers
         )
+        studio.wake_writers()
         run(options, clock, studio)
 
 

@@ -75,7 +75,7 @@ class Plan:
     tokens: int = 65536
     lr: float = 2.5e-3
     warmup_steps: int = 200
-    decay: float = 0.4
+    decay: float = 0.3
     shift: float = 3.0
     take_weight: float = 8.0
     ema: float = 0.998

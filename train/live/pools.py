@@ -27,13 +27,13 @@ from train.text import tokenize
 
 TAKES = 2
 PICTURES_PER_PERSON = 4
-SHARP_SIZE = 192
+SHARP_SIZE = 160
 """px at which a portrait is drawn: its face is cut out of it."""
 OTHER_EXPRESSION_SHARE = 0.6
 """How often the expression of one of several people differs between takes."""
 OTHER_MOTION_SHARE = 0.5
 """How often somebody's movement does, in clips."""
-ENCODED_AT_ONCE = 256
+ENCODED_AT_ONCE = 1024
 GIVENS: dict[int, tuple[tuple[Given, ...], ...]] = {
     1: ((), ("garment",), ("background",), ("garment", "background")),
     2: ((), ("background",)),
@@ -51,8 +51,8 @@ class Kind:
 
     @property
     def scenes_at_once(self) -> int:
-        """As many as keep a GPU busy: some 2,000 frames."""
-        return 1600 if self.frames == 1 else 100
+        """As many as keep a GPU busy: some 4,000 frames."""
+        return 4000 if self.frames == 1 else 240
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,12 @@ class Studio:
     def __init__(self, vae: AutoencoderKLWan, tokenizer: Path, writers: ProcessPoolExecutor) -> None:
         self.vae, self.tokenizer, self.writers = vae, tokenizer, writers
         self.noise = Generator(vae.device).manual_seed(0)
+
+    def wake_writers(self) -> None:
+        """Start all processes: they take long to import what they need."""
+        nobody = torch.zeros(1, 1, dtype=torch.long)
+        for _ in range(self.writers._max_workers):
+            self.writers.submit(write_tokens, cast_scenes(0, "train", nobody, Kind(1, 1)), self.tokenizer)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents (..., C, H, W) float16 of pictures (..., 3, size, size) in [0, 1], with reference noise."""
