@@ -3,6 +3,7 @@
     python -m train.export autoencoder --checkpoint .train/autoencoder/last.ckpt --output .train/vae
     python -m train.export text --checkpoint .train/text_encoder/last.ckpt --output .train/text
     python -m train.export pipeline --checkpoint .train/stage1/last.ckpt --output assets/embedded
+    python -m train.export live --checkpoint .train/live --output assets/embedded
     python -m train.export adapter --checkpoint .train/distillation/last.ckpt \
         --output assets/embedded/adapters/draft.safetensors
 
@@ -15,17 +16,20 @@ import json
 import tempfile
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from peft import get_peft_model_state_dict
 from torch import Tensor
+from transformers import AutoTokenizer, UMT5EncoderModel
 
-from concat_id import ConcatIDWanPipeline
+from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from train.autoencoder import EMBEDDED_CONFIG
 from train.caption_reading import CaptionReading
 from train.concat_id import ConcatIDTraining
 from train.footage import render_clips, render_references, to_batch
+from train.live.fit import Plan, load_weights
 
 MAX_SHARD_SIZE = "20MB"
 
@@ -102,11 +106,32 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
     module = load_module(checkpoint)
     if module.hparams.lora_rank is not None:
         raise ValueError(f"{checkpoint} holds a LoRA; export it as an adapter.")
+    parts = {name: getattr(module, name) for name in ("transformer", "tokenizer", "text_encoder")}
+    _write_pipeline(parts, module.hparams.shift, vae_folder, output)
+
+
+def export_live(folder: Path, text: Path, vae_folder: Path, output: Path) -> None:
+    """Write the whole diffusers folder of what `train.live` left in a folder, weights in bfloat16.
+
+    Args:
+        text: folder of the text encoder and tokenizer that it was trained with.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    transformer = ConcatIDWanTransformer3DModel.from_config(config)
+    transformer.load_state_dict(load_weights(folder))
+    parts = {
+        "transformer": transformer,
+        "text_encoder": UMT5EncoderModel.from_pretrained(text / "text_encoder", dtype=torch.float32),
+        "tokenizer": AutoTokenizer.from_pretrained(text / "tokenizer"),
+    }
+    _write_pipeline(parts, Plan.shift, vae_folder, output)
+
+
+def _write_pipeline(parts: dict[str, Any], shift: float, vae_folder: Path, output: Path) -> None:
+    """Write these parts with a scheduler of this shift and the autoencoder of a folder."""
     pipeline = ConcatIDWanPipeline(
-        transformer=module.transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=module.hparams.shift),
-        tokenizer=module.tokenizer,
-        text_encoder=module.text_encoder,
+        **parts,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=shift),
         vae=AutoencoderKLWan.from_pretrained(vae_folder),
     )
     with tempfile.TemporaryDirectory() as full:
@@ -128,15 +153,18 @@ def _forget_origin(config: Path) -> None:
 def main() -> None:
     """Export what the command line names."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("autoencoder", "text", "pipeline", "adapter"))
+    parser.add_argument("what", choices=("autoencoder", "text", "pipeline", "live", "adapter"))
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--vae", type=Path, default=Path(".train/vae"))
+    parser.add_argument("--text", type=Path, default=Path("assets/embedded"), help="of `live`")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "autoencoder":
         export_autoencoder(options.checkpoint, options.output)
     elif options.what == "text":
         export_text(options.checkpoint, options.output)
+    elif options.what == "live":
+        export_live(options.checkpoint, options.text, options.vae, options.output)
     elif options.what == "adapter":
         export_adapter(options.checkpoint, options.output)
     else:

@@ -17,14 +17,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import UMT5EncoderModel
 
 from concat_id.people import Split
 from train.concat_id import build_transformer, with_reference_adaln
 from train.latents import load_autoencoder
-from train.live.fit import TASKS, Clock, LiveTraining, Plan
+from train.live.fit import TASKS, Clock, LiveTraining, Plan, load_weights
 from train.live.pools import Kind, Studio, collect, join
 
 LOGGER = logging.getLogger(__name__)
@@ -117,10 +116,7 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     """Footage of stills, training, footage of clips, training."""
     transformer = with_reference_adaln(build_transformer()).to(options.device)
     if options.start:
-        weights = {}
-        for shard in sorted(options.start.glob("weights-*.safetensors")):
-            weights |= load_file(shard, options.device)
-        transformer.load_state_dict(weights)
+        transformer.load_state_dict(load_weights(options.start))
     text_encoder = UMT5EncoderModel.from_pretrained(options.model / "text_encoder", dtype=torch.float32)
     text_encoder = text_encoder.to(options.device).eval().requires_grad_(False)
     training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import UMT5EncoderModel
 
@@ -220,6 +220,14 @@ class LiveTraining:
         for number, shard in enumerate(shards):
             save_file(shard, folder / f"weights-{number}.safetensors")
         (folder / "config.json").write_text(json.dumps(dict(self.transformer.config), default=str))
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """The state of a transformer, as `LiveTraining.save` wrote it, on the CPU."""
+    weights: dict[str, Tensor] = {}
+    for shard in sorted(folder.glob("weights-*.safetensors")):
+        weights |= load_file(shard)
+    return weights
 
 
 class Clock:
