@@ -21,7 +21,7 @@ from torch import Tensor
 
 from concat_id.errors import InputError, WeightsUnavailable
 from concat_id.models.transformer_wan import ConcatIDWanTransformer3DModel
-from concat_id.pipelines.pipeline_wan import LOADER
+from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
 
 BASES = {"wan2.1-t2v-1.3b": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"}
 SHIFT = 5.0  # of the noise schedule Concat-ID samples with
@@ -96,7 +96,7 @@ def convert_checkpoint(
         transformer.save_pretrained(unfinished / "transformer")
         FlowMatchEulerDiscreteScheduler(shift=SHIFT).save_pretrained(unfinished / "scheduler")
         (unfinished / "model_index.json").write_text(json.dumps(_index(base_folder), indent=2) + "\n")
-        (unfinished / "pipeline.py").write_text(LOADER)
+        (unfinished / "pipeline.py").write_text(ConcatIDWanPipeline.loader())
         unfinished.rename(output)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
