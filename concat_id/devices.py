@@ -9,7 +9,7 @@ from concat_id.errors import InvalidJob
 if TYPE_CHECKING:
     import torch
 
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    from concat_id.pipelines.pipeline import ConcatIDPipeline
 
 # A 24 GB card holds the weights of a real preset, but not also what decoding a video at full size takes.
 ROOMY_GPU_BYTES = 30 * 10**9
@@ -50,7 +50,7 @@ def is_short_of_memory(device: str) -> bool:
     )
 
 
-def save_memory(pipeline: ConcatIDWanPipeline, device: str) -> None:
+def save_memory(pipeline: ConcatIDPipeline, device: str) -> None:
     """Make a pipeline fit a small GPU: the text encoder passes through it layer by layer, decoding is tiled.
 
     Only transformer and autoencoder stay there, 3.5 GB for the 1.3B model.

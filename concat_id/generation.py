@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline, Step
+    from concat_id.pipelines.outputs import Step
+    from concat_id.pipelines.pipeline import ConcatIDPipeline
 
 PREVIEW_SCORED_FRAMES = 5
 # A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
@@ -124,7 +125,7 @@ def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> Pre
     return _prepare(reference, load_picture(reference.picture), preset)
 
 
-def decode_frames(pipeline: ConcatIDWanPipeline, latents: Tensor) -> np.ndarray:
+def decode_frames(pipeline: ConcatIDPipeline, latents: Tensor) -> np.ndarray:
     """Decode normalised latents of one video, (1, C, F, H / 8, W / 8), to (T, H, W, 3) uint8."""
     import torch
 
@@ -138,7 +139,7 @@ class _Watch:
 
     def __init__(
         self,
-        pipeline: ConcatIDWanPipeline,
+        pipeline: ConcatIDPipeline,
         target: Target | None,
         latent_frames: int | None,
         started: float,
@@ -219,7 +220,7 @@ def _describe_target(
     )
 
 
-def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
+def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
     """The pipeline's denoising loop with a resolved job's values."""
     import torch
 

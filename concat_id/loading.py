@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from concat_id.faces import FaceFinder
     from concat_id.parsing import Parser
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    from concat_id.pipelines.pipeline import ConcatIDPipeline
     from concat_id.scoring import ClipEmbedder, Scorer
     from concat_id.scoring.curricularface import CurricularEmbedder
     from concat_id.scoring.video_clip import VideoTextScorer
 
 # A parser without its optimiser's state and other formats.
 _PARSER_FILES = ("*.json", "model.safetensors")
-# All of a Wan repository but its transformer, which the converted checkpoint replaces.
+# All of a base's repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 
 
@@ -42,7 +42,7 @@ class FaceTools:
 
 def load_pipeline(
     name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
-) -> ConcatIDWanPipeline:
+) -> ConcatIDPipeline:
     """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
 
     Args:
@@ -51,25 +51,30 @@ def load_pipeline(
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
     """
     device, preset = choose_device(device), PRESETS[name]
-    pipeline = _load_pipeline(pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
+    dtype = dtype or choose_dtype(device)
+    pipeline = _load_pipeline(pipeline_folder(name), preset.backbone, preset.shift, device, dtype)
     return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
 
 
 @lru_cache(maxsize=1)
-def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
+def _load_pipeline(
+    folder: Path, backbone: Backbone, shift: float | None, device: str, dtype: torch.dtype
+) -> ConcatIDPipeline:
     """Load a pipeline and place it."""
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    import concat_id
 
     _hide_loading_bars()
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
-    dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
-    pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
-    )
+    vae_dtype = torch.float32 if device.startswith("cuda") and backbone == "wan" else dtype
+    pipeline_class = getattr(concat_id, PIPELINES[backbone])
+    pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
+    if shift is not None:
+        pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
+            pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
+        )
     pipeline.set_progress_bar_config(disable=True)
     if is_short_of_memory(device):
         save_memory(pipeline, device)
@@ -77,7 +82,7 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
 
 
 @lru_cache(maxsize=1)
-def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
+def _adapt(pipeline: ConcatIDPipeline, adapter: Path) -> ConcatIDPipeline:
     """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
     transformer = deepcopy(pipeline.transformer)
     transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)

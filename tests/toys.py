@@ -7,15 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    AutoencoderKLWan,
+    CogVideoXDPMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id import (
+    ConcatIDCogVideoXPipeline,
+    ConcatIDCogVideoXTransformer3DModel,
+    ConcatIDWanPipeline,
+    ConcatIDWanTransformer3DModel,
+)
 from concat_id.generation import Preview, Result, generate
 from concat_id.job import Job
+from concat_id.models.checkpoint_cogvideox import SCHEDULE
 from concat_id.people import SEED_RANGES, render, sample_scenes
 from concat_id.presets import PRESETS, Preset
 from concat_id.video import read_metadata, read_video
@@ -65,6 +76,50 @@ def write_toy_pipeline(folder: Path) -> Path:
         transformer=transformer,
         vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
+    ).save_pretrained(folder)
+    return folder
+
+
+def make_cogvideox_transformer(
+    *, num_layers: int = 3, in_channels: int = LATENT_CHANNELS
+) -> ConcatIDCogVideoXTransformer3DModel:
+    """A small CogVideoX transformer with random weights, always the same."""
+    torch.manual_seed(0)
+    return ConcatIDCogVideoXTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=in_channels,
+        out_channels=in_channels,
+        time_embed_dim=16,
+        text_embed_dim=TEXT_DIM,
+        num_layers=num_layers,
+        sample_width=8,
+        sample_height=8,
+        sample_frames=9,
+        max_text_seq_length=32,
+        use_rotary_positional_embeddings=True,
+    ).eval()
+
+
+def write_toy_cogvideox(folder: Path) -> Path:
+    """Save a complete CogVideoX pipeline with small random weights."""
+    transformer = make_cogvideox_transformer()
+    vae = AutoencoderKLCogVideoX(
+        block_out_channels=(4, 4, 4, 4),
+        latent_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        norm_num_groups=2,
+        scaling_factor=0.7,
+    )
+    encoder = T5EncoderModel(
+        T5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    )
+    ConcatIDCogVideoXPipeline(
+        tokenizer=_byte_tokenizer(),
+        text_encoder=encoder.eval(),
+        transformer=transformer,
+        vae=vae.eval(),
+        scheduler=CogVideoXDPMScheduler(**SCHEDULE),
     ).save_pretrained(folder)
     return folder
 
