@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone
+from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone, Preset
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 _PARSER_FILES = ("*.json", "model.safetensors")
 # All of a base's repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
+# Of a folder that SAT wrote, the weights, below a folder named by the step.
+_CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
+    "wan": None,
+    "cogvideox": ("**/mp_rank_00_model_states.pt",),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +106,15 @@ def pipeline_folder(name: str) -> Path:
     if preset.checkpoint and not (folder / "model_index.json").is_file():
         from concat_id.models.convert import convert_checkpoint
 
-        convert_checkpoint(locate(preset.checkpoint), locate(preset.base, patterns=_BASE_FILES), folder)
+        patterns = _list_patterns(preset)
+        checkpoint, base = (locate(one, patterns=patterns[one]) for one in (preset.checkpoint, preset.base))
+        convert_checkpoint(checkpoint, base, folder, preset.backbone)
     return locate(folder / "model_index.json").parent
+
+
+def _list_patterns(preset: Preset) -> Mapping[Source, Sequence[str] | None]:
+    """Which files are needed of what a preset's pipeline is converted from."""
+    return {preset.base: _BASE_FILES, preset.checkpoint: _CHECKPOINT_FILES[preset.backbone]}
 
 
 def _converted_folder(name: str) -> Path:
@@ -116,8 +128,8 @@ def list_missing(name: str) -> list[Source]:
     sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip, preset.adapter]
     missing = [source for source in sources if source and not find(source)]
     if preset.checkpoint and not (_converted_folder(name) / "model_index.json").is_file():
-        missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
-        missing += [] if find(preset.checkpoint) else [preset.checkpoint]
+        wanted = _list_patterns(preset)
+        missing += [source for source, patterns in wanted.items() if not find(source, patterns=patterns)]
     return missing
 
 
@@ -133,7 +145,7 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 
     Closing the generator stops it between two files; what was fetched stays.
     """
-    patterns = {PRESETS[name].base: _BASE_FILES}
+    patterns = _list_patterns(PRESETS[name])
     yield from fetch({source: patterns.get(source) for source in list_missing(name)})
     yield Loading(PRESETS[name].title)
     pipeline_folder(name)

@@ -163,6 +163,25 @@ def toy_preset(folder: Path) -> Preset:
     )
 
 
+def toy_cogvideox_preset(folder: Path) -> Preset:
+    """The released preset of two people on a toy pipeline, with the embedded models that look at faces."""
+    embedded = PRESETS["embedded"]
+    names = ("face_pack", "score_pack", "face_parser", "clothes_parser", "clip", "curricular", "video_clip")
+    return replace(
+        PRESETS["cogvideox-5b-two"],
+        base=folder,
+        checkpoint=None,
+        height=64,
+        width=64,
+        num_frames=17,
+        num_inference_steps=3,
+        max_sequence_length=32,
+        face_frame_size_px=embedded.face_frame_size_px,
+        title="Toy on CogVideoX",
+        **{name: getattr(embedded, name) for name in names},
+    )
+
+
 def run(job: Job, output: Path, **options: object) -> tuple[list[Preview], Result]:
     """All previews of a job, and its result."""
     *steps, result = generate(job, output, device="cpu", **options)
