@@ -24,6 +24,7 @@ from torch import Tensor
 from concat_id import ConcatIDWanPipeline
 from train.autoencoder import EMBEDDED_CONFIG
 from train.caption_reading import CaptionReading
+from train.cogvideox import CogVideoXTraining, is_cogvideox
 from train.concat_id import ConcatIDTraining
 from train.footage import render_clips, render_references, to_batch
 
@@ -80,7 +81,8 @@ def load_module(checkpoint: Path) -> ConcatIDTraining:
     known = signature(ConcatIDTraining).parameters
     arguments = {name: value for name, value in loaded["hyper_parameters"].items() if name in known}
     # Its size and tokenizer are those of what the run started from; its weights are the checkpoint's.
-    module = ConcatIDTraining(**arguments)
+    training = CogVideoXTraining if is_cogvideox(arguments["init_from"]) else ConcatIDTraining
+    module = training(**arguments)
     module.load_state_dict(loaded["state_dict"])
     return module
 
@@ -92,7 +94,7 @@ def export_adapter(checkpoint: Path, output: Path) -> None:
         raise ValueError(f"{checkpoint} holds no LoRA; export it as a pipeline.")
     layers = get_peft_model_state_dict(module.transformer)
     halved = {name: value.bfloat16().contiguous() for name, value in layers.items()}
-    ConcatIDWanPipeline.save_lora_weights(
+    module.pipeline_class.save_lora_weights(
         output.parent, transformer_lora_layers=halved, weight_name=output.name
     )
 
@@ -102,6 +104,8 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
     module = load_module(checkpoint)
     if module.hparams.lora_rank is not None:
         raise ValueError(f"{checkpoint} holds a LoRA; export it as an adapter.")
+    if module.pipeline_class is not ConcatIDWanPipeline:
+        raise ValueError(f"{checkpoint} is on CogVideoX, of which only LoRAs are exported; train one.")
     pipeline = ConcatIDWanPipeline(
         transformer=module.transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=module.hparams.shift),
