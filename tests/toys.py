@@ -71,7 +71,7 @@ def write_toy_pipeline(folder: Path) -> Path:
         UMT5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     )
     ConcatIDWanPipeline(
-        tokenizer=_byte_tokenizer(),
+        tokenizer=byte_tokenizer(),
         text_encoder=encoder.eval(),
         transformer=transformer,
         vae=vae.eval(),
@@ -115,7 +115,7 @@ def write_toy_cogvideox(folder: Path) -> Path:
         T5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     )
     ConcatIDCogVideoXPipeline(
-        tokenizer=_byte_tokenizer(),
+        tokenizer=byte_tokenizer(),
         text_encoder=encoder.eval(),
         transformer=transformer,
         vae=vae.eval(),
@@ -133,7 +133,7 @@ def write_toy_adapter(path: Path) -> Path:
     return path
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
+def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One token per byte, and an end."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
