@@ -57,7 +57,7 @@ class Release:
     scheduler: SchedulerMixin
 
 
-_RELEASES: dict[Backbone, Release] = {
+RELEASES: dict[Backbone, Release] = {
     "wan": Release(
         checkpoints="first_stage.pt or second_stage_adaln.pt",
         base="Wan 2.1 T2V",
@@ -92,7 +92,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], backbone: Backbone) -> 
     Raises:
         InputError: if a name is not one of the original model's.
     """
-    release = _RELEASES[backbone]
+    release = RELEASES[backbone]
     names = {name: release.find_targets(name) for name in state_dict}
     unexpected = [name for name, targets in names.items() if targets is None]
     if unexpected:
@@ -122,7 +122,7 @@ def convert_checkpoint(
     output = Path(output)
     if output.exists():
         raise InputError(f"{output} exists already; choose another output folder, or remove it.")
-    release = _RELEASES[backbone]
+    release = RELEASES[backbone]
     state_dict = convert_state_dict(_load_checkpoint(_find_checkpoint(Path(checkpoint))), backbone)
     base_folder = _locate_base(base, release)
     transformer = _build_transformer(release.transformer, base_folder, state_dict)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from concat_id.errors import InputError
 from concat_id.pipelines import checks
@@ -43,6 +44,23 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
     model_cpu_offload_seq = "text_encoder->transformer->vae"
     _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds", "reference_latents"]
     _optional_components = ["tokenizer", "text_encoder", "vae"]
+
+    def __init__(
+        self,
+        transformer: ModelMixin,
+        scheduler: SchedulerMixin,
+        tokenizer: PreTrainedTokenizerBase | None,
+        text_encoder: PreTrainedModel | None,
+        vae: ModelMixin | None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            transformer=transformer,
+            vae=vae,
+            scheduler=scheduler,
+        )
 
     @torch.no_grad()
     def __call__(
@@ -285,9 +303,9 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
     def loader(cls) -> str:
         """A module to lie beside the weights, for `DiffusionPipeline.from_pretrained(folder,
         custom_pipeline="pipeline", trust_remote_code=True)`: diffusers finds a class of another package in no
-        other way.
+        other way. It keeps all such modules of a process as one, so that their class has one name.
         """
-        return f"from {cls.__module__} import {cls.__name__}\n"
+        return f"from {cls.__module__} import {cls.__name__} as Pipeline\n"
 
     @property
     def frame_stride(self) -> int:

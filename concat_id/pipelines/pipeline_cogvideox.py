@@ -41,14 +41,7 @@ class ConcatIDCogVideoXPipeline(ConcatIDPipeline, CogVideoXLoraLoaderMixin):
         vae: AutoencoderKLCogVideoX | None = None,
     ) -> None:
         """Without tokenizer and text encoder, give embeddings; without VAE, give and take latents."""
-        super().__init__()
-        self.register_modules(
-            tokenizer=tokenizer,
-            text_encoder=text_encoder,
-            transformer=transformer,
-            vae=vae,
-            scheduler=scheduler,
-        )
+        super().__init__(transformer, scheduler, tokenizer, text_encoder, vae)
         self.vae_scale_factor_temporal = vae.config.temporal_compression_ratio if vae else 4
         self.vae_scale_factor_spatial = 2 ** (len(vae.config.block_out_channels) - 1) if vae else 8
         self._clean_latents: Tensor | None = None  # that the step before predicted, (B, F, C, H, W)

@@ -42,14 +42,7 @@ class ConcatIDWanPipeline(ConcatIDPipeline, WanLoraLoaderMixin):
         vae: AutoencoderKLWan | None = None,
     ) -> None:
         """Without tokenizer and text encoder, give embeddings; without VAE, give and take latents."""
-        super().__init__()
-        self.register_modules(
-            tokenizer=tokenizer,
-            text_encoder=text_encoder,
-            transformer=transformer,
-            vae=vae,
-            scheduler=scheduler,
-        )
+        super().__init__(transformer, scheduler, tokenizer, text_encoder, vae)
         self.vae_scale_factor_temporal = vae.config.scale_factor_temporal if vae else 4
         self.vae_scale_factor_spatial = vae.config.scale_factor_spatial if vae else 8
 
