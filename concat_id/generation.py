@@ -78,14 +78,19 @@ class Result:
 
 
 def generate(
-    job: Job, output: Path, *, preview_every: int = 2, device: str | None = None
+    job: Job,
+    output: Path,
+    *,
+    preview_every: int = 2,
+    device: str | None = None,
+    memory: str | None = None,
 ) -> Iterator[Progress | Result]:
     """Run a job. Closing the generator, which yields at every step, stops it and leaves nothing behind.
 
     Args:
         output: the MP4 to write, or a folder to write it into.
         preview_every: steps from one preview to the next; 0 for none.
-        device: see `load_pipeline`.
+        device, memory: see `load_pipeline`.
 
     Yields:
         For each step its progress, which at some of them is a preview, then one result.
@@ -103,7 +108,7 @@ def generate(
     ]
     target = _describe_target(job, pictures, prepared)
     # 3. Denoise
-    pipeline = load_pipeline(job.preset, device)
+    pipeline = load_pipeline(job.preset, device, memory=memory)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
+from concat_id.devices import choose_device, choose_dtype
+from concat_id.memory import MemoryPlan, place, place_transformer, plan_memory
 from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone, Preset
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
@@ -46,7 +47,10 @@ class FaceTools:
 
 
 def load_pipeline(
-    name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
+    name: str = DEFAULT_PRESET,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    memory: str | None = None,
 ) -> ConcatIDPipeline:
     """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
 
@@ -54,16 +58,25 @@ def load_pipeline(
         name: key of `PRESETS`.
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
+        memory: see `concat_id.memory`.
     """
     device, preset = choose_device(device), PRESETS[name]
-    dtype = dtype or choose_dtype(device)
-    pipeline = _load_pipeline(pipeline_folder(name), preset.backbone, preset.shift, device, dtype)
-    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
+    folder, dtype = pipeline_folder(name), dtype or choose_dtype(device)
+    plan = plan_memory(memory, device, folder / "transformer")
+    pipeline = _load_pipeline(folder, preset.backbone, preset.shift, device, dtype, plan)
+    if preset.adapter is None:
+        return pipeline
+    return _adapt(pipeline, folder / "transformer", locate(preset.adapter), device, plan)
 
 
 @lru_cache(maxsize=1)
 def _load_pipeline(
-    folder: Path, backbone: Backbone, shift: float | None, device: str, dtype: torch.dtype
+    folder: Path,
+    backbone: Backbone,
+    shift: float | None,
+    device: str,
+    dtype: torch.dtype,
+    plan: MemoryPlan,
 ) -> ConcatIDPipeline:
     """Load a pipeline and place it."""
     import torch
@@ -81,18 +94,21 @@ def _load_pipeline(
             pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
         )
     pipeline.set_progress_bar_config(disable=True)
-    if is_short_of_memory(device):
-        save_memory(pipeline, device)
-    return pipeline.to(device)
+    return place(pipeline, device, plan)
 
 
 @lru_cache(maxsize=1)
-def _adapt(pipeline: ConcatIDPipeline, adapter: Path) -> ConcatIDPipeline:
+def _adapt(
+    pipeline: ConcatIDPipeline, folder: Path, adapter: Path, device: str, plan: MemoryPlan
+) -> ConcatIDPipeline:
     """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
-    transformer = deepcopy(pipeline.transformer)
+    # Loaded anew: blocks that pass through a GPU cannot be copied.
+    original = pipeline.transformer
+    transformer = type(original).from_pretrained(folder, dtype=original.dtype)
     transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
     transformer.fuse_lora()
     transformer.unload_lora()
+    place_transformer(transformer, device, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.set_progress_bar_config(disable=True)
