@@ -11,7 +11,9 @@ from typing import Any
 _HOMES = {
     "ConcatIDWanTransformer3DModel": "concat_id.models.transformer_wan",
     "ConcatIDWanPipeline": "concat_id.pipelines.pipeline_wan",
-    "Step": "concat_id.pipelines.pipeline_wan",
+    "ConcatIDCogVideoXTransformer3DModel": "concat_id.models.transformer_cogvideox",
+    "ConcatIDCogVideoXPipeline": "concat_id.pipelines.pipeline_cogvideox",
+    "Step": "concat_id.pipelines.outputs",
     "Preset": "concat_id.presets",
     "PRESETS": "concat_id.presets",
     "load_pipeline": "concat_id.loading",

@@ -68,12 +68,12 @@ def plan_batch(path: Path, output: Path) -> list[Planned | Outcome]:
 
 
 def run_batch(
-    planned: Sequence[Planned | Outcome], device: str | None = None
+    planned: Sequence[Planned | Outcome], device: str | None = None, memory: str | None = None
 ) -> Iterator[Progress | Outcome]:
     """Make what is missing; a job that fails does not stop the others.
 
     Args:
-        device: see `load_pipeline`.
+        device, memory: see `load_pipeline`.
 
     Yields:
         The progress of each denoising step, and for each job its outcome.
@@ -85,7 +85,7 @@ def run_batch(
         is_new, error = not item.video.is_file(), None
         try:
             if is_new:
-                for event in generate(item.job, item.video, preview_every=0, device=device):
+                for event in generate(item.job, item.video, preview_every=0, device=device, memory=memory):
                     if isinstance(event, Progress):
                         yield event
         except InputError as reason:

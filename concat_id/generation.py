@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline, Step
+    from concat_id.pipelines.outputs import Step
+    from concat_id.pipelines.pipeline import ConcatIDPipeline
 
 PREVIEW_SCORED_FRAMES = 5
 # A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
@@ -77,14 +78,19 @@ class Result:
 
 
 def generate(
-    job: Job, output: Path, *, preview_every: int = 2, device: str | None = None
+    job: Job,
+    output: Path,
+    *,
+    preview_every: int = 2,
+    device: str | None = None,
+    memory: str | None = None,
 ) -> Iterator[Progress | Result]:
     """Run a job. Closing the generator, which yields at every step, stops it and leaves nothing behind.
 
     Args:
         output: the MP4 to write, or a folder to write it into.
         preview_every: steps from one preview to the next; 0 for none.
-        device: see `load_pipeline`.
+        device, memory: see `load_pipeline`.
 
     Yields:
         For each step its progress, which at some of them is a preview, then one result.
@@ -102,7 +108,7 @@ def generate(
     ]
     target = _describe_target(job, pictures, prepared)
     # 3. Denoise
-    pipeline = load_pipeline(job.preset, device)
+    pipeline = load_pipeline(job.preset, device, memory=memory)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:
@@ -124,7 +130,7 @@ def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> Pre
     return _prepare(reference, load_picture(reference.picture), preset)
 
 
-def decode_frames(pipeline: ConcatIDWanPipeline, latents: Tensor) -> np.ndarray:
+def decode_frames(pipeline: ConcatIDPipeline, latents: Tensor) -> np.ndarray:
     """Decode normalised latents of one video, (1, C, F, H / 8, W / 8), to (T, H, W, 3) uint8."""
     import torch
 
@@ -138,7 +144,7 @@ class _Watch:
 
     def __init__(
         self,
-        pipeline: ConcatIDWanPipeline,
+        pipeline: ConcatIDPipeline,
         target: Target | None,
         latent_frames: int | None,
         started: float,
@@ -219,7 +225,7 @@ def _describe_target(
     )
 
 
-def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
+def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
     """The pipeline's denoising loop with a resolved job's values."""
     import torch
 

@@ -36,9 +36,7 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
 MAX_FPS = 60
-# The autoencoder's strides and the transformer's patches.
-SIDE_MULTIPLE_PX = 16
-FRAME_STRIDE = 4
+SIDE_MULTIPLE_PX = 16  # the autoencoder's stride and the transformer's patches
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Settings:
     guidance_scale: float | None = None
     reference_guidance_scale: float | None = None  # None in preset and job: off
     negative_prompt: str | None = None
-    num_frames: int | None = None  # 4 k + 1
+    num_frames: int | None = None  # 4 k + 1, on CogVideoX 8 k + 1
     height: int | None = None  # px, a multiple of 16
     width: int | None = None  # px, a multiple of 16
     fps: int | None = None
@@ -196,10 +194,11 @@ def _resolve_settings(settings: Settings, preset: Preset) -> Settings:
 def _check_shape(settings: Settings, preset: Preset) -> None:
     """Refuse sizes that the model cannot make, or that are far from what it was trained on."""
     _check_integer("num_frames", settings.num_frames, 1, 2 * preset.num_frames)
-    nearest = (settings.num_frames - 1) // FRAME_STRIDE * FRAME_STRIDE + 1
+    stride = preset.frame_stride
+    nearest = (settings.num_frames - 1) // stride * stride + 1
     _check(
         settings.num_frames == nearest,
-        f"num_frames must be {FRAME_STRIDE} k + 1, got {settings.num_frames}; try {nearest}.",
+        f"num_frames must be {stride} k + 1, got {settings.num_frames}; try {nearest}.",
     )
     for name in ("height", "width"):
         side = getattr(settings, name)

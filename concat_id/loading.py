@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.devices import choose_device, choose_dtype
+from concat_id.memory import MemoryPlan, place, place_transformer, plan_memory
+from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone, Preset
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
 if TYPE_CHECKING:
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 
     from concat_id.faces import FaceFinder
     from concat_id.parsing import Parser
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    from concat_id.pipelines.pipeline import ConcatIDPipeline
     from concat_id.scoring import ClipEmbedder, Scorer
     from concat_id.scoring.curricularface import CurricularEmbedder
     from concat_id.scoring.video_clip import VideoTextScorer
 
 # A parser without its optimiser's state and other formats.
 _PARSER_FILES = ("*.json", "model.safetensors")
-# All of a Wan repository but its transformer, which the converted checkpoint replaces.
+# All of a base's repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
+# Of a folder that SAT wrote, the weights, below a folder named by the step.
+_CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
+    "wan": None,
+    "cogvideox": ("**/mp_rank_00_model_states.pt",),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,48 +47,68 @@ class FaceTools:
 
 
 def load_pipeline(
-    name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
-) -> ConcatIDWanPipeline:
+    name: str = DEFAULT_PRESET,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    memory: str | None = None,
+) -> ConcatIDPipeline:
     """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
 
     Args:
         name: key of `PRESETS`.
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
+        memory: see `concat_id.memory`.
     """
     device, preset = choose_device(device), PRESETS[name]
-    pipeline = _load_pipeline(pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
-    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
+    folder, dtype = pipeline_folder(name), dtype or choose_dtype(device)
+    plan = plan_memory(memory, device, folder / "transformer")
+    pipeline = _load_pipeline(folder, preset.backbone, preset.shift, device, dtype, plan)
+    if preset.adapter is None:
+        return pipeline
+    return _adapt(pipeline, folder / "transformer", locate(preset.adapter), device, plan)
 
 
 @lru_cache(maxsize=1)
-def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
+def _load_pipeline(
+    folder: Path,
+    backbone: Backbone,
+    shift: float | None,
+    device: str,
+    dtype: torch.dtype,
+    plan: MemoryPlan,
+) -> ConcatIDPipeline:
     """Load a pipeline and place it."""
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+    import concat_id
 
     _hide_loading_bars()
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
-    dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
-    pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
-    )
+    vae_dtype = torch.float32 if device.startswith("cuda") and backbone == "wan" else dtype
+    pipeline_class = getattr(concat_id, PIPELINES[backbone])
+    pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
+    if shift is not None:
+        pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
+            pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
+        )
     pipeline.set_progress_bar_config(disable=True)
-    if is_short_of_memory(device):
-        save_memory(pipeline, device)
-    return pipeline.to(device)
+    return place(pipeline, device, plan)
 
 
 @lru_cache(maxsize=1)
-def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
+def _adapt(
+    pipeline: ConcatIDPipeline, folder: Path, adapter: Path, device: str, plan: MemoryPlan
+) -> ConcatIDPipeline:
     """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
-    transformer = deepcopy(pipeline.transformer)
+    # Loaded anew: blocks that pass through a GPU cannot be copied.
+    original = pipeline.transformer
+    transformer = type(original).from_pretrained(folder, dtype=original.dtype)
     transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
     transformer.fuse_lora()
     transformer.unload_lora()
+    place_transformer(transformer, device, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.set_progress_bar_config(disable=True)
@@ -96,8 +122,15 @@ def pipeline_folder(name: str) -> Path:
     if preset.checkpoint and not (folder / "model_index.json").is_file():
         from concat_id.models.convert import convert_checkpoint
 
-        convert_checkpoint(locate(preset.checkpoint), locate(preset.base, patterns=_BASE_FILES), folder)
+        patterns = _list_patterns(preset)
+        checkpoint, base = (locate(one, patterns=patterns[one]) for one in (preset.checkpoint, preset.base))
+        convert_checkpoint(checkpoint, base, folder, preset.backbone)
     return locate(folder / "model_index.json").parent
+
+
+def _list_patterns(preset: Preset) -> Mapping[Source, Sequence[str] | None]:
+    """Which files are needed of what a preset's pipeline is converted from."""
+    return {preset.base: _BASE_FILES, preset.checkpoint: _CHECKPOINT_FILES[preset.backbone]}
 
 
 def _converted_folder(name: str) -> Path:
@@ -111,8 +144,8 @@ def list_missing(name: str) -> list[Source]:
     sources = [preset.face_pack, preset.score_pack, preset.face_parser, preset.clip, preset.adapter]
     missing = [source for source in sources if source and not find(source)]
     if preset.checkpoint and not (_converted_folder(name) / "model_index.json").is_file():
-        missing += [] if find(preset.base, patterns=_BASE_FILES) else [preset.base]
-        missing += [] if find(preset.checkpoint) else [preset.checkpoint]
+        wanted = _list_patterns(preset)
+        missing += [source for source, patterns in wanted.items() if not find(source, patterns=patterns)]
     return missing
 
 
@@ -128,7 +161,7 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 
     Closing the generator stops it between two files; what was fetched stays.
     """
-    patterns = {PRESETS[name].base: _BASE_FILES}
+    patterns = _list_patterns(PRESETS[name])
     yield from fetch({source: patterns.get(source) for source in list_missing(name)})
     yield Loading(PRESETS[name].title)
     pipeline_folder(name)

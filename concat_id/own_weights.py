@@ -9,7 +9,7 @@ from pathlib import Path
 
 from concat_id.errors import InvalidWeights
 from concat_id.loading import pipeline_folder
-from concat_id.presets import PRESETS
+from concat_id.presets import PIPELINES, PRESETS
 from concat_id.weights import Source
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -52,23 +52,24 @@ def _read_weights(path: Path, preset: str) -> dict[str, Source | None]:
     """Which sources of a preset the weights replace."""
     if not path.exists():
         raise InvalidWeights(f"'{path}' is missing; give the folder or file that `train.export` wrote.")
-    if _is_pipeline(path):
+    pipeline = PIPELINES[PRESETS[preset].backbone]
+    if _is_pipeline(path, pipeline):
         return {"base": path, "adapter": None}
     if _is_lora(path):
         return {"base": pipeline_folder(preset), "adapter": path}
     raise InvalidWeights(
-        f"'{path}' is neither a diffusers folder of ConcatIDWanPipeline nor a LoRA's .safetensors file; "
+        f"'{path}' is neither a diffusers folder of {pipeline} nor a LoRA's .safetensors file; "
         "give what `train.export pipeline` or `train.export adapter` wrote."
     )
 
 
-def _is_pipeline(path: Path) -> bool:
-    """Whether a folder holds a whole pipeline of ours."""
+def _is_pipeline(path: Path, pipeline: str) -> bool:
+    """Whether a folder holds a whole pipeline of this class."""
     try:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(index, dict) and index.get("_class_name") == "ConcatIDWanPipeline"
+    return isinstance(index, dict) and index.get("_class_name") == pipeline
 
 
 def _is_lora(path: Path) -> bool:

@@ -9,6 +9,11 @@ from typing import Literal
 from concat_id.weights import Source
 
 Task = Literal["single", "multi", "try-on", "background"]
+Backbone = Literal["wan", "cogvideox"]
+
+# By backbone: the pipeline's public name, and how many frames more make the next longer video.
+PIPELINES: dict[Backbone, str] = {"wan": "ConcatIDWanPipeline", "cogvideox": "ConcatIDCogVideoXPipeline"}
+FRAME_STRIDES: dict[Backbone, int] = {"wan": 4, "cogvideox": 8}
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 DEFAULT_PRESET = "embedded"
@@ -19,6 +24,7 @@ class Preset:
     """A model, what it can do, and the settings it was trained for."""
 
     title: str
+    backbone: Backbone
     tasks: tuple[Task, ...]
     max_references: int
     # Weights, see `concat_id.weights`
@@ -35,7 +41,7 @@ class Preset:
     video_clip: Source  # ViCLIP
     face_frame_size_px: int  # into which video frames are fitted to find faces
     # Video
-    num_frames: int  # 4 k + 1
+    num_frames: int  # see `frame_stride`
     fps: int
     height: int  # px, a multiple of 16
     width: int  # px, a multiple of 16
@@ -44,16 +50,22 @@ class Preset:
     guidance_scale: float
     reference_guidance_scale: float | None  # None: off
     skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
-    shift: float
+    shift: float | None  # of the noise schedule; None: as in the pipeline's folder
     negative_prompt: str
     max_sequence_length: int  # text tokens
-    # A preview decodes the first of the latent frames, None: all; the first k make 4 k - 3 frames, exactly.
+    # A preview decodes the first of the latent frames, None: all; the first k make 4 k - 3 frames, exactly,
+    # though of CogVideoX only the first 3.
     preview_latent_frames: int | None
     # For the user to know
     licence: str
     download_gb: float
     memory_gb: float
     draft: str | None = None  # the preset that makes much the same in few steps
+
+    @property
+    def frame_stride(self) -> int:
+        """A video has a multiple of it and 1 frame more."""
+        return FRAME_STRIDES[self.backbone]
 
     @property
     def knows_drawn_people_only(self) -> bool:
@@ -73,6 +85,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
     """A released single-identity checkpoint on Wan 2.1 T2V-1.3B."""
     return Preset(
         title=title,
+        backbone="wan",
         tasks=("single",),
         max_references=1,
         base="hub:Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
@@ -104,8 +117,34 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
     )
 
 
+def _cogvideox_5b(title: str, repository: str, num_people: int) -> Preset:
+    """A released checkpoint on CogVideoX-5B; faces are found and judged as for Wan."""
+    folder = "single-identity" if num_people == 1 else "two-identities"
+    return replace(
+        _wan_1_3b(title, ""),
+        backbone="cogvideox",
+        tasks=("single",) if num_people == 1 else ("multi",),
+        max_references=num_people,
+        base="hub:zai-org/CogVideoX-5b",
+        checkpoint=f"modelscope:yongzhong/{repository}/{folder}",
+        num_frames=49,
+        fps=8,
+        height=480,
+        width=720,
+        guidance_scale=6.0,
+        shift=None,
+        negative_prompt="",
+        max_sequence_length=226,
+        preview_latent_frames=3,
+        licence="CogVideoX 5B: its own licence; Concat-ID: see its model card; face packs: research only",
+        download_gb=25.0,
+        memory_gb=24.0,
+    )
+
+
 _EMBEDDED = Preset(
     title="Embedded model: drawn people",
+    backbone="wan",
     tasks=("single", "multi", "try-on", "background"),
     max_references=3,
     base=EMBEDDED,
@@ -170,4 +209,12 @@ PRESETS: dict[str, Preset] = {
     "embedded-stage3": _stage("Embedded model, stage III pairs", "stage3"),
     "wan-1.3b-adaln": _wan_1_3b("Wan 2.1 1.3B with AdaLN", "second_stage_adaln.pt"),
     "wan-1.3b-stage1": _wan_1_3b("Wan 2.1 1.3B, first stage", "first_stage.pt"),
+    "cogvideox-5b-single": _cogvideox_5b("CogVideoX 5B, one person", "Concat-ID", 1),
+    "cogvideox-5b-two": _cogvideox_5b("CogVideoX 5B, two people", "Concat-ID", 2),
+    "cogvideox-5b-single-stage1": _cogvideox_5b(
+        "CogVideoX 5B, one person, first stage", "Concat-ID-pre-training", 1
+    ),
+    "cogvideox-5b-two-stage1": _cogvideox_5b(
+        "CogVideoX 5B, two people, first stage", "Concat-ID-pre-training", 2
+    ),
 }

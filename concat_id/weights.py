@@ -1,7 +1,8 @@
-"""Where weights come from: folders of this repository, the Hugging Face hub, insightface's own releases.
+"""Where weights come from: this repository, the Hugging Face hub, ModelScope, insightface's own releases.
 
-A source is a local path, `hub:OWNER/NAME` or `hub:OWNER/NAME/FILE_OR_FOLDER`, or `insightface:PACK`. What the
-hub gives lies in its own cache; everything else that this project keeps lies in `cache_folder()`.
+A source is a local path, `hub:OWNER/NAME` or `hub:OWNER/NAME/FILE_OR_FOLDER`, `insightface:PACK`, or
+`modelscope:OWNER/NAME/FOLDER`. What the hub gives lies in its own cache; everything else that this project
+keeps lies in `cache_folder()`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from concat_id.errors import WeightsUnavailable
+
+if TYPE_CHECKING:
+    from concat_id.modelscope import RemoteFile
 
 Source = Path | str
 
@@ -47,6 +52,10 @@ def locate(source: Source, *, patterns: Sequence[str] | None = None) -> Path:
     kind, name = _split(source)
     if kind == "hub":
         return _from_hub(name, patterns)
+    if kind == "modelscope":
+        for file in _list_modelscope_files(name, patterns):
+            file.fetch()
+        return _modelscope_folder(name)
     if kind == "insightface":
         return _from_insightface(name)
     path = Path(source)
@@ -63,8 +72,11 @@ def find(source: Source, *, patterns: Sequence[str] | None = None) -> Path | Non
     if kind == "hub":
         with contextlib.suppress(OSError):
             path = _from_snapshot(name, patterns, local_files_only=True)
-            return path if path.exists() and all(any(path.glob(one)) for one in patterns or ()) else None
+            return path if _has(path, patterns) else None
         return None
+    if kind == "modelscope":
+        path = _modelscope_folder(name)
+        return path if _has(path, patterns) else None
     path = _insightface_folder(name) if kind == "insightface" else Path(source)
     return path if path.exists() else None
 
@@ -97,7 +109,13 @@ def describe_fetching(source: Source) -> str:
 def _split(source: Source) -> tuple[str, str]:
     """A source's kind and name; the kind of a local path is empty."""
     kind, _, name = str(source).partition(":")
-    return (kind, name) if isinstance(source, str) and kind in ("hub", "insightface") else ("", str(source))
+    is_remote = isinstance(source, str) and kind in ("hub", "modelscope", "insightface")
+    return (kind, name) if is_remote else ("", str(source))
+
+
+def _has(folder: Path, patterns: Sequence[str] | None) -> bool:
+    """Whether a folder, or file, is there with something of every pattern."""
+    return folder.exists() and all(any(folder.glob(pattern)) for pattern in patterns or ())
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,11 @@ class _File:
 def _list_files(source: Source, patterns: Sequence[str] | None) -> list[_File]:
     """The files of a source that are not on this machine; a face pack is one file of unknown size."""
     kind, name = _split(source)
-    return _list_hub_files(name, patterns) if kind == "hub" else [_File(name, 0, partial(locate, source))]
+    if kind == "hub":
+        return _list_hub_files(name, patterns)
+    if kind == "modelscope":
+        return _list_modelscope_files(name, patterns)
+    return [_File(name, 0, partial(locate, source))]
 
 
 def _list_hub_files(name: str, patterns: Sequence[str] | None) -> list[_File]:
@@ -194,6 +216,61 @@ def _split_hub(name: str, patterns: Sequence[str] | None) -> tuple[str, str, Seq
     owner, repository, *parts = name.split("/")
     inside = "/".join(parts)
     return f"{owner}/{repository}", inside, [inside, f"{inside}/*"] if inside else patterns
+
+
+def _list_modelscope_files(name: str, patterns: Sequence[str] | None) -> list[_File]:
+    """The files of a folder of ModelScope that are wanted; none where something of every pattern is here."""
+    from concat_id.modelscope import list_files
+
+    folder = _modelscope_folder(name)
+    if patterns and _has(folder, patterns):
+        return []
+    owner, repository, *inside = name.split("/")
+    root = "/".join(inside)
+    with _said_of_modelscope(name):
+        files = [file for file in list_files(f"{owner}/{repository}") if file.path.startswith(f"{root}/")]
+        wanted = [
+            file
+            for file in files
+            if not patterns or any(PurePosixPath(file.path).match(pattern) for pattern in patterns)
+        ]
+        if not wanted:
+            raise LookupError(root)
+    return [
+        _File(name, file.size, partial(_fetch_modelscope_file, name, file))
+        for file in wanted
+        if not (_modelscope_folder(f"{owner}/{repository}") / file.path).exists()
+    ]
+
+
+def _fetch_modelscope_file(name: str, file: RemoteFile) -> None:
+    """Fetch one file into this project's cache."""
+    from concat_id.modelscope import fetch_file
+
+    with _said_of_modelscope(name):
+        fetch_file(file, _modelscope_folder(file.repository))
+
+
+@contextlib.contextmanager
+def _said_of_modelscope(name: str) -> Iterator[None]:
+    """Say what to do where something of ModelScope could not be had."""
+    from concat_id.modelscope import FetchingFailed
+
+    owner, repository, *_ = name.split("/")
+    model = f"{owner}/{repository}"
+    try:
+        yield
+    except FetchingFailed as error:
+        raise WeightsUnavailable(
+            f"'{name}' is not on this machine and could not be fetched from ModelScope; run "
+            f"`git clone https://www.modelscope.cn/{model}.git` where there is a network and copy what it "
+            f"fetched into '{_modelscope_folder(model)}'."
+        ) from error
+
+
+def _modelscope_folder(name: str) -> Path:
+    """Where a model of ModelScope, or a folder of it, is kept."""
+    return cache_folder() / "modelscope" / name
 
 
 def _from_insightface(name: str) -> Path:

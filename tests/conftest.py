@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
-    from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+    from concat_id import ConcatIDCogVideoXPipeline, ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
     from concat_id.job import Job
 
 
@@ -30,6 +30,14 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from toys import write_toy_pipeline
 
     return write_toy_pipeline(tmp_path_factory.mktemp("toy") / "pipeline")
+
+
+@pytest.fixture(scope="session")
+def toy_cogvideox_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on CogVideoX; nobody may change it."""
+    from toys import write_toy_cogvideox
+
+    return write_toy_cogvideox(tmp_path_factory.mktemp("toy") / "cogvideox")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +74,16 @@ def pipeline(toy_folder: Path) -> ConcatIDWanPipeline:
     from concat_id import ConcatIDWanPipeline
 
     pipeline = ConcatIDWanPipeline.from_pretrained(toy_folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture
+def cogvideox_pipeline(toy_cogvideox_folder: Path) -> ConcatIDCogVideoXPipeline:
+    """The toy pipeline on CogVideoX, fresh for each test."""
+    from concat_id import ConcatIDCogVideoXPipeline
+
+    pipeline = ConcatIDCogVideoXPipeline.from_pretrained(toy_cogvideox_folder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

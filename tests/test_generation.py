@@ -107,7 +107,7 @@ def test_closing_the_generator_stops_it_at_any_step_and_leaves_nothing(
                 yield step
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generation, "load_pipeline", lambda *_: Counting())
+        patch.setattr(generation, "load_pipeline", lambda *_, **__: Counting())
         events = generate(job, tmp_path / "out", device="cpu")
         assert [next(events).index for _ in range(last + 1)] == list(range(last + 1))
         events.close()
@@ -126,7 +126,7 @@ def test_a_whole_picture_without_a_face_has_no_scores(job: Job, tmp_path: Path) 
 def test_what_cannot_work_is_refused_before_the_pipeline_is_loaded(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "load_pipeline", lambda *_: pytest.fail("the pipeline was loaded"))
+    monkeypatch.setattr(generation, "load_pipeline", lambda *_, **__: pytest.fail("the pipeline was loaded"))
     landscape().save(tmp_path / "place.png")
     for broken, error in (
         (replace(job, prompt=""), InvalidJob),
@@ -252,7 +252,7 @@ def test_one_face_that_cannot_be_compared_leaves_no_scores(
 def test_garments_and_places_that_cannot_serve_are_refused_before_the_pipeline_is_loaded(
     wardrobe: dict[str, Reference], job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "load_pipeline", lambda *_: pytest.fail("the pipeline was loaded"))
+    monkeypatch.setattr(generation, "load_pipeline", lambda *_, **__: pytest.fail("the pipeline was loaded"))
     bare = replace(wardrobe["garment"], picture=wardrobe["background"].picture)
     hidden = replace(wardrobe["background"], picture=wardrobe["left"].picture)
     for task, reference, error in (("try-on", bare, NoGarmentFound), ("background", hidden, PlaceHidden)):

@@ -7,15 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    AutoencoderKLWan,
+    CogVideoXDPMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id import (
+    ConcatIDCogVideoXPipeline,
+    ConcatIDCogVideoXTransformer3DModel,
+    ConcatIDWanPipeline,
+    ConcatIDWanTransformer3DModel,
+)
 from concat_id.generation import Preview, Result, generate
 from concat_id.job import Job
+from concat_id.models.checkpoint_cogvideox import SCHEDULE
 from concat_id.people import SEED_RANGES, render, sample_scenes
 from concat_id.presets import PRESETS, Preset
 from concat_id.video import read_metadata, read_video
@@ -60,11 +71,55 @@ def write_toy_pipeline(folder: Path) -> Path:
         UMT5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     )
     ConcatIDWanPipeline(
-        tokenizer=_byte_tokenizer(),
+        tokenizer=byte_tokenizer(),
         text_encoder=encoder.eval(),
         transformer=transformer,
         vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
+    ).save_pretrained(folder)
+    return folder
+
+
+def make_cogvideox_transformer(
+    *, num_layers: int = 3, in_channels: int = LATENT_CHANNELS
+) -> ConcatIDCogVideoXTransformer3DModel:
+    """A small CogVideoX transformer with random weights, always the same."""
+    torch.manual_seed(0)
+    return ConcatIDCogVideoXTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=in_channels,
+        out_channels=in_channels,
+        time_embed_dim=16,
+        text_embed_dim=TEXT_DIM,
+        num_layers=num_layers,
+        sample_width=8,
+        sample_height=8,
+        sample_frames=9,
+        max_text_seq_length=32,
+        use_rotary_positional_embeddings=True,
+    ).eval()
+
+
+def write_toy_cogvideox(folder: Path) -> Path:
+    """Save a complete CogVideoX pipeline with small random weights."""
+    transformer = make_cogvideox_transformer()
+    vae = AutoencoderKLCogVideoX(
+        block_out_channels=(4, 4, 4, 4),
+        latent_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        norm_num_groups=2,
+        scaling_factor=0.7,
+    )
+    encoder = T5EncoderModel(
+        T5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    )
+    ConcatIDCogVideoXPipeline(
+        tokenizer=byte_tokenizer(),
+        text_encoder=encoder.eval(),
+        transformer=transformer,
+        vae=vae.eval(),
+        scheduler=CogVideoXDPMScheduler(**SCHEDULE),
     ).save_pretrained(folder)
     return folder
 
@@ -78,7 +133,7 @@ def write_toy_adapter(path: Path) -> Path:
     return path
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
+def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One token per byte, and an end."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -105,6 +160,25 @@ def toy_preset(folder: Path) -> Preset:
         reference_guidance_scale=None,
         draft=None,
         title="Toy",
+    )
+
+
+def toy_cogvideox_preset(folder: Path) -> Preset:
+    """The released preset of two people on a toy pipeline, with the embedded models that look at faces."""
+    embedded = PRESETS["embedded"]
+    names = ("face_pack", "score_pack", "face_parser", "clothes_parser", "clip", "curricular", "video_clip")
+    return replace(
+        PRESETS["cogvideox-5b-two"],
+        base=folder,
+        checkpoint=None,
+        height=64,
+        width=64,
+        num_frames=17,
+        num_inference_steps=3,
+        max_sequence_length=32,
+        face_frame_size_px=embedded.face_frame_size_px,
+        title="Toy on CogVideoX",
+        **{name: getattr(embedded, name) for name in names},
     )
 
 

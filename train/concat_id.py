@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from peft import LoraConfig
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, UMT5EncoderModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
-from concat_id import ConcatIDWanTransformer3DModel
+from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id.pipelines.pipeline import ConcatIDPipeline
 from train.attention import PlainAttention
 from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
 from train.optimizer import MuonModule
@@ -38,8 +40,11 @@ WORDS_ALONE = 0.95
 Given = dict[str, Tensor | Collection[int] | None]
 """What the transformer is told besides the noisy latents: its arguments of these names."""
 
-# What a LoRA changes: queries, keys, values and outputs of both attentions, and the feed-forward layers.
-LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn\.net\.0\.proj|ffn\.net\.2)"
+Parts = tuple[ModelMixin, PreTrainedModel, PreTrainedTokenizerBase]
+"""Transformer, text encoder and tokenizer."""
+
+# What a LoRA changes: queries, keys, values and outputs of all attentions, and the feed-forward layers.
+LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn?\.net\.0\.proj|ffn?\.net\.2)"
 
 
 def build_transformer() -> ConcatIDWanTransformer3DModel:
@@ -56,8 +61,11 @@ def build_transformer() -> ConcatIDWanTransformer3DModel:
 
 
 def with_reference_adaln(transformer: ConcatIDWanTransformer3DModel) -> ConcatIDWanTransformer3DModel:
-    """The same transformer with modulation of the references' own, which starts as a copy of the video's."""
-    if transformer.config.reference_adaln:
+    """The same transformer with modulation of the references' own, which starts as a copy of the video's.
+
+    One whose kind has none stays as it is.
+    """
+    if transformer.config.get("reference_adaln", True):
         return transformer
     grown = ConcatIDWanTransformer3DModel.from_config({**transformer.config, "reference_adaln": True})
     added = set(grown.load_state_dict(transformer.state_dict(), strict=False).missing_keys)
@@ -86,6 +94,8 @@ class ConcatIDTraining(MuonModule):
         lora_rank: train a LoRA of this rank on the frozen weights instead of the weights themselves.
     """
 
+    pipeline_class: type[ConcatIDPipeline] = ConcatIDWanPipeline
+
     def __init__(
         self,
         init_from: str | None = None,
@@ -105,7 +115,7 @@ class ConcatIDTraining(MuonModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.transformer, self.text_encoder, self.tokenizer = _load_or_build(init_from, text)
+        self.transformer, self.text_encoder, self.tokenizer = self.load_parts(init_from, text)
         if references:
             self.transformer = with_reference_adaln(self.transformer)
         self.text_encoder.requires_grad_(train_text_encoder)
@@ -114,6 +124,10 @@ class ConcatIDTraining(MuonModule):
             self.transformer.add_adapter(
                 LoraConfig(r=lora_rank, lora_alpha=lora_rank, target_modules=LORA_TARGETS)
             )
+
+    def load_parts(self, init_from: str | None, text: str | None) -> Parts:
+        """What the run starts from."""
+        return _load_or_build(init_from, text)
 
     def on_train_start(self) -> None:
         """Every process, and every resumption, draws its own batches, noise levels and noise."""
@@ -173,8 +187,8 @@ class ConcatIDTraining(MuonModule):
             "encoder_hidden_states": self.encode_captions(batch["captions"], keep_text),
             "reference_latents": self.drop_references(batch["reference_latents"], keep),
         }
-        noisy = interpolate(x0, noise, sigmas)
-        target = self.find_target(noisy, sigmas, velocity(x0, noise), given)
+        noisy = self.interpolate(x0, noise, sigmas)
+        target = self.find_target(noisy, sigmas, self.velocity(x0, noise, sigmas), given)
         weight = 1 + self.hparams.face_weight * batch["faces"][:, None]
         errors = self.predict(noisy, sigmas, given) - target
         squares = weigh_retakes(errors, batch["takes"], keep_text, self.hparams.retake_weight).square()
@@ -192,9 +206,21 @@ class ConcatIDTraining(MuonModule):
             "encoder_hidden_states": self.encode_captions(batch["captions"], keep),
             "reference_latents": self.drop_references(batch["reference_latents"], batch["reference_mask"]),
         }
-        true = differ_from_scene(velocity(x0, noise), takes)
-        made = differ_from_scene(self.predict(interpolate(x0, noise, sigmas), sigmas, given), takes)
+        true = differ_from_scene(self.velocity(x0, noise, sigmas), takes)
+        made = differ_from_scene(self.predict(self.interpolate(x0, noise, sigmas), sigmas, given), takes)
         return (made * true * faces).sum() / (true.square() * faces).sum()
+
+    def interpolate(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """The noisy sample at noise levels (B,)."""
+        return interpolate(x0, noise, sigmas)
+
+    def velocity(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """What the transformer is to predict there."""
+        return velocity(x0, noise)
+
+    def timesteps(self, sigmas: Tensor) -> Tensor:
+        """What the transformer is told of the noise levels."""
+        return sigmas * NUM_TRAIN_TIMESTEPS
 
     def find_target(self, noisy: Tensor, sigmas: Tensor, straight: Tensor, given: Given) -> Tensor:
         """The velocity to learn, like `noisy`: the one that leads straight to the sample."""
@@ -203,7 +229,7 @@ class ConcatIDTraining(MuonModule):
     def predict(self, noisy: Tensor, sigmas: Tensor, given: Given) -> Tensor:
         """The transformer's velocity, float32. Args: noisy (B, C, F, H, W), sigmas (B,)."""
         with PlainAttention():
-            return self.transformer(noisy, timestep=sigmas * NUM_TRAIN_TIMESTEPS, **given).sample.float()
+            return self.transformer(noisy, timestep=self.timesteps(sigmas), **given).sample.float()
 
     def encode_captions(self, captions: list[str], keep: Tensor) -> Tensor:
         """Embeddings (B, L, D); a dropped caption is the empty one, as at sampling."""
@@ -241,10 +267,8 @@ def differ_from_scene(values: Tensor, takes: int) -> Tensor:
     return values - values.unflatten(0, (-1, takes)).mean(1).repeat_interleave(takes, 0)
 
 
-def _load_or_build(
-    init_from: str | None, text: str | None
-) -> tuple[ConcatIDWanTransformer3DModel, UMT5EncoderModel, PreTrainedTokenizerFast]:
-    """Transformer, text encoder and tokenizer."""
+def _load_or_build(init_from: str | None, text: str | None) -> Parts:
+    """Transformer, text encoder and tokenizer on Wan."""
     texts = text or init_from
     if texts is None:
         raise ValueError("text must name the folder of a text encoder where init_from names no model.")

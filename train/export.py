@@ -27,6 +27,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from train.autoencoder import EMBEDDED_CONFIG
 from train.caption_reading import CaptionReading
+from train.cogvideox import CogVideoXTraining, is_cogvideox
 from train.concat_id import ConcatIDTraining
 from train.footage import render_clips, render_references, to_batch
 from train.live.fit import Plan, load_weights
@@ -84,7 +85,8 @@ def load_module(checkpoint: Path) -> ConcatIDTraining:
     known = signature(ConcatIDTraining).parameters
     arguments = {name: value for name, value in loaded["hyper_parameters"].items() if name in known}
     # Its size and tokenizer are those of what the run started from; its weights are the checkpoint's.
-    module = ConcatIDTraining(**arguments)
+    training = CogVideoXTraining if is_cogvideox(arguments["init_from"]) else ConcatIDTraining
+    module = training(**arguments)
     module.load_state_dict(loaded["state_dict"])
     return module
 
@@ -96,7 +98,7 @@ def export_adapter(checkpoint: Path, output: Path) -> None:
         raise ValueError(f"{checkpoint} holds no LoRA; export it as a pipeline.")
     layers = get_peft_model_state_dict(module.transformer)
     halved = {name: value.bfloat16().contiguous() for name, value in layers.items()}
-    ConcatIDWanPipeline.save_lora_weights(
+    module.pipeline_class.save_lora_weights(
         output.parent, transformer_lora_layers=halved, weight_name=output.name
     )
 
@@ -106,6 +108,8 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
     module = load_module(checkpoint)
     if module.hparams.lora_rank is not None:
         raise ValueError(f"{checkpoint} holds a LoRA; export it as an adapter.")
+    if module.pipeline_class is not ConcatIDWanPipeline:
+        raise ValueError(f"{checkpoint} is on CogVideoX, of which only LoRAs are exported; train one.")
     parts = {name: getattr(module, name) for name in ("transformer", "tokenizer", "text_encoder")}
     _write_pipeline(parts, module.hparams.shift, vae_folder, output)
 

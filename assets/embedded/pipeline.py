@@ -1,1 +1,1 @@
-from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
+from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline as Pipeline

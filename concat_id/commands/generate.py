@@ -11,6 +11,7 @@ from concat_id.commands.jobs import run_jobs
 from concat_id.commands.options import (
     add_device,
     add_json,
+    add_memory,
     add_preset,
     add_references,
     add_weights,
@@ -55,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
     add_device(parser)
+    add_memory(parser)
     add_json(parser)
 
 
@@ -67,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
     from concat_id.generation import Preview, Result, generate
 
     scores = None
-    for event in generate(job, options.output, preview_every=PREVIEW_EVERY, device=options.device):
+    for event in generate(
+        job, options.output, preview_every=PREVIEW_EVERY, device=options.device, memory=options.memory
+    ):
         if isinstance(event, Result):
             break
         if isinstance(event, Preview):
@@ -113,7 +117,7 @@ def read_job(options: argparse.Namespace) -> Job:
 
 def _refuse_beside(file: str, options: argparse.Namespace) -> None:
     """A file of jobs says everything that determines its videos."""
-    others = set(vars(options)) - {"run", file, "output", "device", "json"}
+    others = set(vars(options)) - {"run", file, "output", "device", "memory", "json"}
     given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
     if given:
         raise InvalidJob(f"--{file} and {', '.join(given)} were both given; change the file instead.")

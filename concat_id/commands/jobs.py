@@ -20,7 +20,7 @@ def run_jobs(options: argparse.Namespace) -> int:
         raise InvalidJob(f"'{options.output}' is one file, and --jobs makes many; give a folder.")
     from concat_id.batch import plan_batch
 
-    outcomes = _run(plan_batch(options.jobs, options.output), options.device)
+    outcomes = _run(plan_batch(options.jobs, options.output), options.device, options.memory)
     failures = [outcome for outcome in outcomes if outcome.error]
     for outcome in failures:
         print(f"job {outcome.number}: {outcome.error}", file=sys.stderr)
@@ -31,7 +31,7 @@ def run_jobs(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _run(planned: list[Planned | Outcome], device: str | None) -> list[Outcome]:
+def _run(planned: list[Planned | Outcome], device: str | None, memory: str | None) -> list[Outcome]:
     """Run a batch under one progress bar, which counts the denoising steps that are still to be done."""
     from tqdm import tqdm
 
@@ -42,7 +42,7 @@ def _run(planned: list[Planned | Outcome], device: str | None) -> list[Outcome]:
     }
     outcomes = []
     with tqdm(total=sum(missing.values()), unit="step", desc=f"0/{len(planned)}") as bar:
-        for event in run_batch(planned, device):
+        for event in run_batch(planned, device, memory):
             if isinstance(event, Outcome):
                 outcomes.append(event)
                 bar.set_description(f"{event.number}/{len(planned)}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from concat_id.errors import InvalidWeights
+from concat_id.memory import VARIABLE, MemoryMode
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def read_weights(options: argparse.Namespace) -> OwnWeights | None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """How much of a GPU."""
+    parser.add_argument(
+        "--memory", choices=get_args(MemoryMode), help=f"of the GPU (default: ${VARIABLE}, or all there is)"
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

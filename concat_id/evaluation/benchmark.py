@@ -38,6 +38,10 @@ class SetKind:
     num_people: int
     companion: Role | None = None  # the reference beside the people
 
+    @property
+    def num_references(self) -> int:
+        return self.num_people + (self.companion is not None)
+
 
 SETS: dict[str, SetKind] = {
     "single": SetKind("single", "one person", 1),

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from concat_id.errors import InvalidJob
-from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK, SETS, Benchmark, Case, load_benchmark
+from concat_id.evaluation.benchmark import (
+    DEFAULT_BENCHMARK,
+    SETS,
+    Benchmark,
+    Case,
+    SetKind,
+    load_benchmark,
+)
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.plots import plot_frames, plot_likeness
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
@@ -21,7 +28,7 @@ from concat_id.evaluation.run import Progress, load_errors, load_results, run_ca
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.loading import weights_digest
 from concat_id.own_weights import OwnWeights
-from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
+from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,17 @@ class Plan:
 
 def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     """Make and measure what is missing, then write everything that is derived from it. Returns the report."""
-    tasks = PRESETS[plan.preset].tasks
+    preset = PRESETS[plan.preset]
+    tasks = preset.tasks
     if plan.task not in (None, *tasks):
         able = " or ".join(f"'{task}'" for task in tasks)
         raise InvalidJob(f"preset '{plan.preset}' cannot do the task '{plan.task}'; it can do {able}.")
     benchmark = _read_benchmark(plan)
-    able = {name: benchmark.cases(name)[: plan.videos] for name, kind in SETS.items() if kind.task in tasks}
+    able = {
+        name: benchmark.cases(name)[: plan.videos]
+        for name, kind in SETS.items()
+        if not _find_obstacle(kind, preset)
+    }
     asked = [name for name in able if plan.task in (None, SETS[name].task)]
     judges = load_judges(plan.preset)
     for name in asked:
@@ -114,6 +126,15 @@ def _read_benchmark(plan: Plan) -> Benchmark:
     return benchmark.with_people(plan.people) if plan.people else benchmark
 
 
+def _find_obstacle(kind: SetKind, preset: Preset) -> str | None:
+    """Why a preset cannot make a set's videos; None if it can."""
+    if kind.task not in preset.tasks:
+        return f"it cannot do the task '{kind.task}'"
+    if kind.num_references > preset.max_references:
+        return f"it takes at most {preset.max_references} references"
+    return None
+
+
 def _report(
     plan: Plan,
     shown: dict[str, Sequence[Case]],
@@ -121,9 +142,8 @@ def _report(
     judges: Judges,
 ) -> dict[str, Any]:
     """A preset's report as JSON types."""
-    tasks = PRESETS[plan.preset].tasks
     reasons = {
-        name: "the task was not asked for" if kind.task in tasks else f"it cannot do the task '{kind.task}'"
+        name: _find_obstacle(kind, PRESETS[plan.preset]) or "the task was not asked for"
         for name, kind in SETS.items()
         if name not in shown
     }

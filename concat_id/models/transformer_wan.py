@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
-from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig
 from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
@@ -20,12 +19,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from concat_id.models.blocks_wan import ConcatIDWanRotaryPosEmbed, ConcatIDWanTransformerBlock
+from concat_id.models.reference_transformer import ReferenceTransformerMixin, check_shapes
 
 # ModelMixin is named here because diffusers looks for it in the module of a component that it loads.
 __all__ = ["ConcatIDWanTransformer3DModel", "ModelMixin"]
 
 
-class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
+class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DModel):
     """Wan's text-to-video transformer that also sees reference latents.
 
     With `reference_adaln` the reference tokens have a time projection and modulation tables of their own.
@@ -110,6 +110,11 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
             for _ in range(num_layers)
         )
 
+    @property
+    def patch_sides(self) -> tuple[int, int]:
+        """Height and width of a patch, in latent cells."""
+        return self.config.patch_size[1:]
+
     @apply_lora_scale("attention_kwargs")
     def forward(
         self,
@@ -138,7 +143,7 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
         """
         if reference_latents is None:
             reference_latents = hidden_states[:, :, :0]
-        _check_shapes(hidden_states, timestep, reference_latents)
+        check_shapes(hidden_states, timestep, reference_latents)
         num_frames, num_references = hidden_states.shape[2], reference_latents.shape[2]
         cosines, sines, is_video = self.rope(hidden_states, num_references)
 
@@ -167,20 +172,6 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
         sample = sample[:, :, :num_frames]  # the references' part of the prediction is dropped
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
-    @property
-    def is_cache_shared_by_passes(self) -> bool:
-        """Whether the enabled cache keeps one state, so that a step's passes must come as one batch."""
-        return isinstance(self._cache_config, FasterCacheConfig | PyramidAttentionBroadcastConfig)
-
-    def enable_cache(self, config: Any) -> None:
-        """Turn on one of diffusers' step caches; FasterCache halves the references like the other inputs."""
-        if isinstance(config, FasterCacheConfig):
-            config._unconditional_conditional_input_kwargs_identifiers = (
-                *config._unconditional_conditional_input_kwargs_identifiers,
-                "reference_latents",
-            )
-        super().enable_cache(config)
-
     def _project_reference_time(self, temb: Tensor) -> Tensor | None:
         """The references' own projection of the time embedding (B, D), (B, 6, D); None if they have none."""
         if not self.config.reference_adaln:
@@ -189,7 +180,7 @@ class ConcatIDWanTransformer3DModel(WanTransformer3DModel):
 
     def _unpatchify(self, tokens: Tensor, grid: dict[str, int]) -> Tensor:
         """Tokens (B, L, patch volume * C) back to latents (B, C, F + R, H, W)."""
-        _, p, q = self.config.patch_size
+        p, q = self.patch_sides
         return rearrange(tokens, "b (f h w) (p q c) -> b c f (h p) (w q)", **grid, p=p, q=q)
 
 
@@ -198,16 +189,3 @@ def _count_video_tokens(is_video: Tensor, num_frames: int, grid: dict[str, int])
     if len(is_video) == grid["f"] * grid["h"] * grid["w"]:
         return num_frames * grid["h"] * grid["w"]
     return int(is_video.sum())
-
-
-def _check_shapes(hidden_states: Tensor, timestep: Tensor, reference_latents: Tensor) -> None:
-    """Refuse references of another size than the video, and a timestep per token."""
-    batch, channels, _, height, width = hidden_states.shape
-    references = tuple(reference_latents.shape)
-    if reference_latents.ndim != 5 or references[:2] + references[3:] != (batch, channels, height, width):
-        raise ValueError(
-            f"reference_latents must be ({batch}, {channels}, R, {height}, {width}) to fit the video, "
-            f"got {references}."
-        )
-    if timestep.ndim != 1:
-        raise ValueError(f"timestep must be one value per sample, (B,), got {tuple(timestep.shape)}.")

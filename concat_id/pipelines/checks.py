@@ -1,4 +1,4 @@
-"""What `ConcatIDWanPipeline` refuses: each message has the value, the rule and a way out."""
+"""What the pipelines refuse: each message has the value, the rule and a way out."""
 
 from __future__ import annotations
 
@@ -121,6 +121,12 @@ def group_references(
             f"Each prompt must have the same number of references, got {counts}; make several runs."
         )
     return groups
+
+
+def check_references(count: int, most: int | None) -> None:
+    """Refuse more references than a backbone was made for."""
+    if most is not None and count > most:
+        raise InputError(f"There may be at most {most} references, got {count}; leave some out.")
 
 
 def check_tensors(

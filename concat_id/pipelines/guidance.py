@@ -21,7 +21,7 @@ MAX_BATCHED_TOKENS = 4096
 class GuidanceMixin:
     """A pipeline's state during a run, and its guided prediction.
 
-    The pipeline has a `transformer` and a flow-matching `scheduler`.
+    The pipeline has a `transformer` that predicts velocities.
     """
 
     _guidance_scale = 1.0
@@ -67,13 +67,17 @@ class GuidanceMixin:
         checks.check_scale("reference_guidance_scale", 1 if reference is None else reference)
         if reference is not None and not has_references:
             raise InputError("reference_guidance_scale needs references; give some, or leave it out.")
-        checks.check_layers("skip_guidance_layers", skipped or (), len(self.transformer.blocks))
+        checks.check_layers("skip_guidance_layers", skipped or (), self.transformer.config.num_layers)
         if skipped and self.transformer.is_cache_shared_by_passes:
             raise InputError("skip_guidance_layers needs a cache that tells passes apart; leave either out.")
         self._skip_guidance_layers = tuple(skipped or ())
         self._guidance_scale = text
         self._reference_guidance_scale = 1 if reference is None else reference
         self._interrupt = False
+
+    def sigma(self, index: int) -> float:
+        """The noise's share at a step, from 1 down."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def predict_velocity(
@@ -127,7 +131,7 @@ class GuidanceMixin:
         place = {
             "step_index": index,
             "num_inference_steps": self._num_timesteps,
-            "sigma": float(self.scheduler.sigmas[index]),
+            "sigma": self.sigma(index),
         }
         velocities = {}
         for names in (
@@ -147,6 +151,6 @@ class GuidanceMixin:
 
     def _fit_one_batch(self, latents: Tensor, passes: dict[str, dict[str, Tensor]]) -> bool:
         """Whether the passes run as one batch: few tokens, or a cache that cannot tell passes apart."""
-        values_per_token = latents.shape[1] * math.prod(self.transformer.config.patch_size)
+        values_per_token = latents.shape[1] * math.prod(self.transformer.patch_sides)
         tokens = len(passes) * latents.numel() // values_per_token
         return tokens <= MAX_BATCHED_TOKENS or self.transformer.is_cache_shared_by_passes

@@ -15,6 +15,7 @@ from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import Progress
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading import make_ready
+from concat_id.presets import PRESETS, Backbone
 from concat_id.runs import Library
 from concat_id.ui.texts import sentence
 
@@ -35,8 +36,9 @@ GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 START_SECONDS = 15
-# Per denoising pass and latent token; about a second for 81 frames of 480 x 832.
-SECONDS_PER_TOKEN = 3e-5
+# Per denoising pass and latent token; about a second for 81 frames of 480 x 832 on Wan 1.3B. CogVideoX 5B has
+# four times its parameters, and counts 2.4 times its operations a token.
+SECONDS_PER_TOKEN: dict[Backbone, float] = {"wan": 3e-5, "cogvideox": 7e-5}
 
 
 @contextmanager
@@ -101,4 +103,5 @@ def gpu_seconds(job: Job, output: Path) -> int:
     frames = (settings.num_frames - 1) // 4 + 1 + len(job.references)
     tokens = frames * (settings.height // 16) * (settings.width // 16)
     passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale not in (None, 1))
-    return START_SECONDS + round(settings.num_inference_steps * passes * tokens * SECONDS_PER_TOKEN)
+    pass_seconds = tokens * SECONDS_PER_TOKEN[PRESETS[job.preset].backbone]
+    return START_SECONDS + round(settings.num_inference_steps * passes * pass_seconds)

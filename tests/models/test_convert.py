@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import InputError
-from concat_id.models.convert import convert_checkpoint, convert_wan_state_dict
+from concat_id.models.convert import convert_checkpoint, convert_state_dict
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_velocity_is_the_authors(variant: str) -> None:
     figures = load_figures(variant)
     transformer = ConcatIDWanTransformer3DModel(**figures.config()).eval()
-    transformer.load_state_dict(convert_wan_state_dict(figures.state_dict), strict=True)
+    transformer.load_state_dict(convert_state_dict(figures.state_dict, "wan"), strict=True)
     with torch.no_grad():
         velocity = transformer(
             figures.tensors["input.noise"],
@@ -36,7 +36,7 @@ def test_velocity_is_the_authors(variant: str) -> None:
 def test_released_names_map_one_to_one(release: str, count: int) -> None:
     shapes = load_shapes()[release]
     theirs = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    ours = convert_wan_state_dict(theirs)
+    ours = convert_state_dict(theirs, "wan")
     with torch.device("meta"):
         full_size = ConcatIDWanTransformer3DModel(reference_adaln=release == "second_stage_adaln")
     expected = {name: tensor.shape for name, tensor in full_size.state_dict().items()}
@@ -71,7 +71,7 @@ def test_full_size_model_runs() -> None:
 )
 def test_unknown_names_are_named(name: str) -> None:
     with pytest.raises(InputError, match=rf"1 parameters \({name}\) do not belong"):
-        convert_wan_state_dict({"head.modulation": torch.zeros(1), name: torch.zeros(1)})
+        convert_state_dict({"head.modulation": torch.zeros(1), name: torch.zeros(1)}, "wan")
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_converted_folder_is_complete(base: Path, tmp_path: Path, variant: str, 
     assert pipeline.scheduler.config.shift == 5.0
     assert pipeline.text_encoder is not None and pipeline.vae is not None
     state_dict = pipeline.transformer.state_dict()
-    for name, tensor in convert_wan_state_dict(figures.state_dict).items():
+    for name, tensor in convert_state_dict(figures.state_dict, "wan").items():
         assert torch.equal(state_dict[name], tensor), name
     assert os.listdir(output.parent) == ["output"]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, Step
-from concat_id.models.convert import convert_wan_state_dict
+from concat_id.models.convert import convert_state_dict
 from concat_id.pipelines import guidance
 
 SMALL = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 3}
@@ -38,7 +38,7 @@ def test_sampling_is_the_authors(variant: str, is_batched: bool, monkeypatch: py
         monkeypatch.setattr(guidance, "MAX_BATCHED_TOKENS", 0)
     figures = load_figures(variant)
     transformer = ConcatIDWanTransformer3DModel(**figures.config()).eval()
-    transformer.load_state_dict(convert_wan_state_dict(figures.state_dict), strict=True)
+    transformer.load_state_dict(convert_state_dict(figures.state_dict, "wan"), strict=True)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=float(figures.metadata["shift"]))
     pipeline = ConcatIDWanPipeline(transformer, scheduler)
     latents = pipeline(

@@ -177,6 +177,7 @@ def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
         return gpu_seconds(job.resolve(), tmp_path)
 
     assert seconds("embedded", 20) < seconds("wan-1.3b-adaln", 20) < seconds("wan-1.3b-adaln", 50) < 300
+    assert seconds("wan-1.3b-adaln", 50) < seconds("cogvideox-5b-single", 50) < 300
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,8 @@ def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
     [
         ("embedded", ["Single identity", "Multi identity", "Try-on", "Background"]),
         ("wan-1.3b-adaln", ["Single identity"]),
+        ("cogvideox-5b-single", ["Single identity"]),
+        ("cogvideox-5b-two", ["Multi identity"]),
     ],
 )
 def test_a_tab_is_shown_only_where_the_model_can_do_it(tmp_path: Path, preset: str, forms: list[str]) -> None:

@@ -243,7 +243,7 @@ def test_the_header_lists_every_model_with_its_needs_and_the_command(monkeypatch
     monkeypatch.setattr(models, "list_missing", lambda name: ["hub:a/b"] if name == "wan-1.3b-stage1" else [])
     entries = re.findall(r'<li data-model="([^"]+)">(.*?)</li>', models.draw_header("embedded"))
     assert [name for name, _ in entries] == list(PRESETS)
-    embedded, *_, adaln, stage1 = (entry for _, entry in entries)
+    embedded, adaln, stage1 = map(dict(entries).get, ("embedded", "wan-1.3b-adaln", "wan-1.3b-stage1"))
     assert "serves this page" in embedded and "python app.py" not in embedded
     assert "on this machine" in adaln and "32 GB, once" in adaln and "research only" in adaln
     assert "not fetched yet" in stage1 and "python app.py --preset wan-1.3b-stage1" in stage1
