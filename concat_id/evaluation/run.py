@@ -117,7 +117,7 @@ def _key(case: Case, preset: str) -> dict[str, Any]:
     pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
     return {
         "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
-        "transformer_sha256": weights_digest(preset),
+        "weights_sha256": weights_digest(preset),
     }
 
 

@@ -161,6 +161,22 @@ class TestRuns:
         evaluate(plan, lambda progress: None)
         assert (len(made), len(measured)) == (2, 5)
 
+    def test_a_preset_s_changed_sampling_makes_its_videos_anew(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = replace(plan, videos=1)
+        made = count_calls(monkeypatch, "generate")
+        for change in ({}, {}, {"shift": 1.5}, {"skip_guidance_layers": (3,)}, {"max_sequence_length": 8}):
+            monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], **change))
+            evaluate(plan, lambda progress: None)
+        assert len(made) == 4
+        settings = json.loads((plan.folder / "report.json").read_text())["settings"]
+        assert (settings["shift"], settings["skip_guidance_layers"], settings["max_sequence_length"]) == (
+            1.5,
+            [3],
+            8,
+        )
+
     def test_one_failure_does_not_stop_the_rest(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         generate = run.generate
 
