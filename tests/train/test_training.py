@@ -17,6 +17,7 @@ from PIL import Image
 from toy_latents import CAPTIONS, write_toy_workshop
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
 from train.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode
 from train.concat_id import ConcatIDTraining, build_transformer, with_reference_adaln
@@ -193,6 +194,20 @@ def test_recipe_trains_validates_and_samples(name: str, workshop: Path, tmp_path
     assert tasks and all(float(row[f"val/loss_{task}"]) > 0 for task in tasks)
     if name == "unified":
         assert len(tasks) == 7 and "face+garment+background" in tasks and "face+face+face" in tasks
+
+
+def test_a_run_never_hides_its_checkpoint_behind_an_earlier_one(workshop: Path, tmp_path: Path) -> None:
+    arguments = toy_recipe("base", workshop, tmp_path)
+    run_recipe([*arguments, "--trainer.max_steps", "1"])
+    with pytest.raises(CheckpointInTheWay, match=r"go on from it by --ckpt_path .*last.ckpt, or move"):
+        run_recipe([*arguments, "--trainer.max_steps", "2"])
+    # A folder that was moved is another one to Lightning, and its checkpoint's name taken.
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    tmp_path.mkdir()
+    arguments = toy_recipe("base", workshop, moved)
+    run_recipe([*arguments, "--trainer.max_steps", "2", "--ckpt_path", str(moved / "last.ckpt")])
+    assert [path.name for path in moved.glob("*.ckpt")] == ["last.ckpt"]
+    assert torch.load(moved / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 @pytest.mark.slow
