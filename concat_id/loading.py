@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from concat_id.scoring.video_clip import VideoTextScorer
 
 # A parser without its optimiser's state and other formats.
-_PARSER_FILES = ("*.json", "model.safetensors")
+PARSER_FILES = ("*.json", "model.safetensors")
 # All of a Wan repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 # The parts of a pipeline that have weights.
@@ -201,7 +201,7 @@ def _load_clothes_parser(source: Source) -> Parser:
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(source, patterns=_PARSER_FILES))
+    return Parser(locate(source, patterns=PARSER_FILES))
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:

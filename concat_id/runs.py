@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from concat_id.atomic import replacing
 from concat_id.errors import InputError, RunNotFound
 from concat_id.job import Job
 from concat_id.scoring import FrameScores, Scores
@@ -175,16 +174,10 @@ def read_digests(report: dict[str, Any]) -> tuple[str, ...]:
 
 def write_zip(files: dict[str, Path], path: Path) -> Path:
     """Pack files in one step: what the archive calls them, and where they are."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        unfinished = Path(file.name)
-    try:
-        # Videos and pictures are compressed already.
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
-            for name, source in sorted(files.items()):
-                archive.write(source, name)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Videos and pictures are compressed already.
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+        for name, source in sorted(files.items()):
+            archive.write(source, name)
     return path
 
 

@@ -152,6 +152,7 @@ def test_the_archive_holds_everything_once(library: Library, picture: Path) -> N
     with zipfile.ZipFile(archive) as files:
         assert sorted(Path(name).suffix for name in files.namelist()) == [".gif", ".json", ".mp4", ".png"]
         assert files.read(run.video.name) == run.video.read_bytes()
+    assert archive.stat().st_mode == run.sidecar.stat().st_mode  # whoever reads the others can read it
     gif = Image.open(run.make_gif())
     assert gif.is_animated and gif.n_frames == 5 and gif.info["loop"] == 0
     assert {path.suffix for path in archive.parent.iterdir()} == {".gif", ".json", ".mp4", ".png", ".zip"}
