@@ -15,7 +15,8 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +123,14 @@ class Library:
                 job = Job.load(sidecar)
                 return Run(video, json.loads(sidecar.read_text(encoding="utf-8")), job)
         raise RunNotFound("this run is no longer there; it was deleted.")
+
+    def open_all(self, names: Iterable[str]) -> list[Run]:
+        """The runs of these names that are still there."""
+        runs = []
+        for name in names:
+            with suppress(RunNotFound):
+                runs.append(self.open(name))
+        return runs
 
     def delete(self, name: str, visitor: str | None) -> None:
         """Delete a visitor's run with all its files."""
