@@ -37,9 +37,7 @@ NEW_TOKEN = (
     ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
 )
 # A link to a run says what the form should hold: what it held before stays out of the way.
-RECALL = """(kept, ...values) => {
-    return kept && !new URLSearchParams(location.search).has('run') ? kept : values;
-}"""
+RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
 # Settings that a job may have of its own, and no form sets.
 FORMAT = ("num_frames", "height", "width", "fps")

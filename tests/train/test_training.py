@@ -246,6 +246,28 @@ def test_a_model_is_exported_with_the_tokenizer_that_it_started_with(workshop: P
     assert exported.read_bytes() == expected.read_bytes()
 
 
+def test_an_export_replaces_the_pipeline_and_nothing_else(workshop: Path, tmp_path: Path) -> None:
+    module = ConcatIDTraining(init_from=str(workshop / "stage1" / "pipeline"))
+    checkpoint = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict()}
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    output = tmp_path / "embedded"
+    others = {
+        "clip/config.json": '{"_name_or_path": "x"}',
+        "results/embedded/report.json": "[1]",
+        "MODEL_CARD.md": "#",
+    }
+    shard = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors"
+    for name, text in {**others, shard: "old"}.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(text)
+    export_pipeline(tmp_path / "last.ckpt", workshop / "vae", output)
+    assert {name: (output / name).read_text() for name in others} == others
+    assert not (output / shard).exists()
+    assert isinstance(ConcatIDWanPipeline.from_pretrained(output), ConcatIDWanPipeline)
+    assert "_name_or_path" not in (output / "vae" / "config.json").read_text()
+    assert not list(output.glob(".*"))
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
     arguments = toy_recipe("unified", workshop, tmp_path, "--trainer.max_steps", "3")
