@@ -57,6 +57,8 @@ def load_pipeline(
     pipeline = _load_pipeline(pipeline_folder(name), device, dtype or choose_dtype(device))
     if preset.adapter:
         pipeline = _adapt(pipeline, locate(preset.adapter))
+    else:
+        _adapt.cache_clear()  # its transformer is as large as the pipeline's
     pipeline.scheduler.set_shift(preset.shift)
     return pipeline
 
