@@ -271,7 +271,8 @@ def test_an_export_replaces_the_pipeline_and_nothing_else(workshop: Path, tmp_pa
 @pytest.mark.slow
 def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
     arguments = toy_recipe("unified", workshop, tmp_path, "--trainer.max_steps", "3")
-    arguments += ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_val_batches", "0"]
+    # With one validation batch of each source, no task is seen by both.
+    arguments += ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.validation_batches", "1"]
     log = tmp_path / "log.txt"
     with log.open("w") as output:
         command = [sys.executable, "-m", "train", *arguments]
@@ -286,6 +287,9 @@ def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
     text = log.read_text()
     assert "MEMBER: 2/2" in text and (tmp_path / "last.ckpt").exists(), text
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+    with (tmp_path / "logs" / "version_0" / "metrics.csv").open() as file:
+        (row,) = (row for row in csv.DictReader(file) if row.get("val/loss"))
+    assert sum(name.startswith("val/loss_face") and float(row[name]) > 0 for name in row) == 7
 
 
 @pytest.mark.slow
