@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline, Step
 
+PREVIEW_EVERY = 2
 PREVIEW_SCORED_FRAMES = 5
 # A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
 DRAWN_ONLY = "This model knows drawn people only: for photographs choose another one, such as wan-1.3b-adaln."
@@ -77,7 +78,7 @@ class Result:
 
 
 def generate(
-    job: Job, output: Path, *, preview_every: int = 2, device: str | None = None
+    job: Job, output: Path, *, preview_every: int = PREVIEW_EVERY, device: str | None = None
 ) -> Iterator[Progress | Result]:
     """Run a job. Closing the generator, which yields at every step, stops it and leaves nothing behind.
 
@@ -224,7 +225,8 @@ def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedRefe
     import torch
 
     settings = job.settings
-    pipeline.scheduler.set_shift(settings.shift)
+    if settings.shift is not None:
+        pipeline.scheduler.set_shift(settings.shift)
     return pipeline.stream(
         job.prompt,
         [reference.picture for reference in prepared],

@@ -209,7 +209,12 @@ def _resolve_settings(settings: Settings, preset: Preset) -> Settings:
     _check_integer("num_inference_steps", settings.num_inference_steps, 1, MAX_STEPS)
     _check_number("guidance_scale", settings.guidance_scale)
     _check_number("reference_guidance_scale", settings.reference_guidance_scale)
-    _check_number("shift", settings.shift, low=0.1)
+    if preset.shift is not None:
+        _check_number("shift", settings.shift, low=0.1)
+    _check(
+        (settings.shift is None) == (preset.shift is None),
+        "the preset's noise schedule has no shift; leave it out.",
+    )
     _check_integer("max_sequence_length", settings.max_sequence_length, 1, MAX_TEXT_TOKENS)
     _check_layers(settings.skip_guidance_layers)
     _check_text("negative_prompt", settings.negative_prompt)

@@ -59,7 +59,8 @@ def load_pipeline(
         pipeline = _adapt(pipeline, locate(preset.adapter))
     else:
         _adapt.cache_clear()  # its transformer is as large as the pipeline's
-    pipeline.scheduler.set_shift(preset.shift)
+    if preset.shift is not None:
+        pipeline.scheduler.set_shift(preset.shift)
     return pipeline
 
 

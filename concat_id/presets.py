@@ -44,7 +44,7 @@ class Preset:
     guidance_scale: float
     reference_guidance_scale: float  # 1: off
     skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
-    shift: float
+    shift: float | None  # of the noise schedule; None: its scheduler has none
     negative_prompt: str
     max_sequence_length: int  # text tokens
     # A preview decodes the first of the latent frames, None: all; the first k make 4 k - 3 frames, exactly.

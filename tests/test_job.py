@@ -40,6 +40,13 @@ def test_given_settings_are_kept() -> None:
     assert replace(JOB, settings=given).resolve().settings == given
 
 
+def test_a_schedule_without_a_shift_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "embedded", replace(PRESETS["embedded"], shift=None))
+    assert JOB.resolve().settings.shift is None
+    with pytest.raises(InvalidJob, match="has no shift; leave it out"):
+        with_settings(shift=3.0).resolve()
+
+
 def test_resolving_twice_changes_nothing() -> None:
     resolved = JOB.resolve()
     assert resolved.resolve() == resolved
