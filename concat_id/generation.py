@@ -237,7 +237,8 @@ def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedRefe
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         reference_guidance_scale=settings.reference_guidance_scale,
-        skip_guidance_layers=settings.skip_guidance_layers,
+        # Without more likeness there is no pass that could leave them out.
+        skip_guidance_layers=settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None,
         # Drawn on the processor: the same noise on every machine.
         generator=torch.Generator("cpu").manual_seed(settings.seed),
         max_sequence_length=settings.max_sequence_length,

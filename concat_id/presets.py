@@ -163,6 +163,7 @@ PRESETS: dict[str, Preset] = {
         num_inference_steps=4,
         guidance_scale=1.0,
         reference_guidance_scale=1.0,
+        skip_guidance_layers=(),
         draft=None,
     ),
     "embedded-stage1": _stage("Embedded model, stage I pairs", "stage1"),
