@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from concat_id.errors import WeightsUnavailable
+from concat_id.onnx_sessions import PROVIDERS, session_options
 
 # A picture may hold a close-up (seen at the small sizes) or people in the distance (at the large one).
 PICTURE_SIZES_PX = (128, 320, 640)
@@ -53,20 +54,15 @@ class FaceFinder:
             raise WeightsUnavailable(
                 f"the face pack '{pack}' holds no ONNX files; fetch the pack and unpack it there."
             )
-        import onnxruntime
         from insightface.app import FaceAnalysis
 
         # It aligns every face by a scikit-image call that is to be renamed.
         warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")
-        options = onnxruntime.SessionOptions()
-        # Idle threads sleep: the video model computes on the same cores in between.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # On the processor everywhere: the same picture then has the same score on every machine.
         self._analysis = FaceAnalysis(
             name=str(pack),
             allowed_modules=["detection", "recognition"],
-            providers=["CPUExecutionProvider"],
-            sess_options=options,
+            providers=PROVIDERS,
+            sess_options=session_options(),
         )
         self._analysis.prepare(ctx_id=-1, det_thresh=DETECTION_THRESHOLD)
         self._frame_size_px = frame_size_px

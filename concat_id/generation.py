@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from concat_id.pipelines.outputs import Step
     from concat_id.pipelines.pipeline import ConcatIDPipeline
 
+PREVIEW_EVERY = 2
 PREVIEW_SCORED_FRAMES = 5
 # A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
 DRAWN_ONLY = "This model knows drawn people only: for photographs choose another one, such as wan-1.3b-adaln."
@@ -81,7 +82,7 @@ def generate(
     job: Job,
     output: Path,
     *,
-    preview_every: int = 2,
+    preview_every: int = PREVIEW_EVERY,
     device: str | None = None,
     memory: str | None = None,
 ) -> Iterator[Progress | Result]:
@@ -229,7 +230,9 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
     """The pipeline's denoising loop with a resolved job's values."""
     import torch
 
-    settings, preset = job.settings, PRESETS[job.preset]
+    settings = job.settings
+    if settings.shift is not None:
+        pipeline.scheduler.set_shift(settings.shift)
     return pipeline.stream(
         job.prompt,
         [reference.picture for reference in prepared],
@@ -240,8 +243,9 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         reference_guidance_scale=settings.reference_guidance_scale,
-        skip_guidance_layers=preset.skip_guidance_layers,
+        # Without more likeness there is no pass that could leave them out.
+        skip_guidance_layers=settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None,
         # Drawn on the processor: the same noise on every machine.
         generator=torch.Generator("cpu").manual_seed(settings.seed),
-        max_sequence_length=preset.max_sequence_length,
+        max_sequence_length=settings.max_sequence_length,
     )

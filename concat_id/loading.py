@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from concat_id.scoring.video_clip import VideoTextScorer
 
 # A parser without its optimiser's state and other formats.
-_PARSER_FILES = ("*.json", "model.safetensors")
+PARSER_FILES = ("*.json", "model.safetensors")
 # All of a base's repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 # Of a folder that SAT wrote, the weights, below a folder named by the step.
@@ -34,6 +35,8 @@ _CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
     "wan": None,
     "cogvideox": ("**/mp_rank_00_model_states.pt",),
 }
+# The parts of a pipeline that have weights.
+_WEIGHTED = ("transformer", "text_encoder", "vae")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +66,19 @@ def load_pipeline(
     device, preset = choose_device(device), PRESETS[name]
     folder, dtype = pipeline_folder(name), dtype or choose_dtype(device)
     plan = plan_memory(memory, device, folder / "transformer")
-    pipeline = _load_pipeline(folder, preset.backbone, preset.shift, device, dtype, plan)
-    if preset.adapter is None:
-        return pipeline
-    return _adapt(pipeline, folder / "transformer", locate(preset.adapter), device, plan)
+    pipeline = _load_pipeline(folder, preset.backbone, device, dtype, plan)
+    if preset.adapter:
+        pipeline = _adapt(pipeline, folder / "transformer", locate(preset.adapter), device, plan)
+    else:
+        _adapt.cache_clear()  # its transformer is as large as the pipeline's
+    if preset.shift is not None:
+        pipeline.scheduler.set_shift(preset.shift)
+    return pipeline
 
 
 @lru_cache(maxsize=1)
 def _load_pipeline(
-    folder: Path,
-    backbone: Backbone,
-    shift: float | None,
-    device: str,
-    dtype: torch.dtype,
-    plan: MemoryPlan,
+    folder: Path, backbone: Backbone, device: str, dtype: torch.dtype, plan: MemoryPlan
 ) -> ConcatIDPipeline:
     """Load a pipeline and place it."""
     import torch
@@ -89,9 +91,9 @@ def _load_pipeline(
     vae_dtype = torch.float32 if device.startswith("cuda") and backbone == "wan" else dtype
     pipeline_class = getattr(concat_id, PIPELINES[backbone])
     pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
-    if shift is not None:
+    if isinstance(pipeline.scheduler, FlowMatchEulerDiscreteScheduler):
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-            pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
+            pipeline.scheduler.config, use_dynamic_shifting=False
         )
     pipeline.set_progress_bar_config(disable=True)
     return place(pipeline, device, plan)
@@ -169,13 +171,17 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 
 @lru_cache(maxsize=8)
 def weights_digest(name: str) -> str:
-    """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
-    digest, adapter = hashlib.sha256(), PRESETS[name].adapter
-    shards = sorted((pipeline_folder(name) / "transformer").glob("*.safetensors"))
-    for path in [*shards, *([locate(adapter)] if adapter else [])]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    """SHA-256 of all weights that a preset makes videos with: which model made a video."""
+    folder, adapter = pipeline_folder(name), PRESETS[name].adapter
+    paths = [path for part in _WEIGHTED for path in sorted((folder / part).glob("*.safetensors"))]
+    paths += [locate(adapter)] if adapter else []
+    with ThreadPoolExecutor() as pool:  # Wan's text encoder alone has 20 GB
+        return hashlib.sha256(b"".join(pool.map(_digest, paths))).hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _hide_loading_bars() -> None:
@@ -224,7 +230,7 @@ def _load_clothes_parser(source: Source) -> Parser:
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(source, patterns=_PARSER_FILES))
+    return Parser(locate(source, patterns=PARSER_FILES))
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from concat_id.errors import NoFaceFound
 from concat_id.faces import Face
 from concat_id.garments import cut_garment
 from concat_id.loading import load_curricular, load_face_tools, load_video_text
-from concat_id.scoring import FrameScores, ReferenceFace, Scorer, Target
+from concat_id.scoring import FrameScores, ReferenceFace, Scorer, Scores, Target
 from concat_id.scoring.arcface import arc_similarity
 from concat_id.scoring.copying import copies_reference
 from concat_id.scoring.scorer import (
@@ -40,9 +41,14 @@ def reference(scorer: Scorer) -> ReferenceFace:
     return scorer.describe(portrait(5, identity_seed=5))
 
 
+def score(scorer: Scorer, references: Sequence[ReferenceFace], frames: np.ndarray, **sampling: int) -> Scores:
+    """Scores of frames by the faces alone."""
+    return Target(scorer, tuple(references)).score(frames, **sampling)
+
+
 def test_the_same_person_scores_higher_than_another(scorer: Scorer, reference: ReferenceFace) -> None:
-    same = scorer.score(reference, clip_of(50, identity_seed=5))
-    other = scorer.score(reference, clip_of(50, identity_seed=9))
+    same = score(scorer, [reference], clip_of(50, identity_seed=5))
+    other = score(scorer, [reference], clip_of(50, identity_seed=9))
     assert same.arcsim > other.arcsim + 0.1
     assert same.face_rate == other.face_rate == 1
 
@@ -52,8 +58,8 @@ def test_a_picture_scores_high_against_itself_at_the_videos_size(
 ) -> None:
     frames = np.asarray(portrait(5, identity_seed=5).resize((128, 128)))[None]
     itself, another_moment = (
-        scorer.score(reference, frames),
-        scorer.score(reference, clip_of(50, identity_seed=5)),
+        score(scorer, [reference], frames),
+        score(scorer, [reference], clip_of(50, identity_seed=5)),
     )
     assert itself.arcsim > max(0.6, another_moment.arcsim)
     assert itself.clipdist < 0.1 < another_moment.clipdist
@@ -62,7 +68,7 @@ def test_a_picture_scores_high_against_itself_at_the_videos_size(
 def test_frames_without_a_face_are_counted_not_hidden(scorer: Scorer, reference: ReferenceFace) -> None:
     frames = clip_of(50, identity_seed=5, num_frames=4).copy()
     frames[1:3] = np.asarray(landscape(128))
-    scores = scorer.score(reference, frames)
+    scores = score(scorer, [reference], frames)
     assert scores.face_rate == 0.5
     assert scores.strict_arcsim == pytest.approx(scores.arcsim / 2)
     assert [value is None for value in scores.frames.arcsim] == [False, True, True, False]
@@ -70,7 +76,7 @@ def test_frames_without_a_face_are_counted_not_hidden(scorer: Scorer, reference:
 
 
 def test_without_any_face_the_scores_say_so(scorer: Scorer, reference: ReferenceFace) -> None:
-    scores = scorer.score(reference, np.asarray(landscape(128))[None])
+    scores = score(scorer, [reference], np.asarray(landscape(128))[None])
     assert (scores.arcsim, scores.clipdist, scores.face_rate, scores.strict_arcsim) == (0, None, 0, 0)
     assert json.loads(json.dumps(scores.to_dict()))["frames"]["arcsim"] == [None]
 
@@ -96,7 +102,7 @@ def test_a_reference_without_a_face_cannot_be_compared(scorer: Scorer) -> None:
 
 
 def test_previews_look_at_few_frames(scorer: Scorer, reference: ReferenceFace) -> None:
-    scores = scorer.score(reference, clip_of(50, identity_seed=5, num_frames=9), sampling=3)
+    scores = score(scorer, [reference], clip_of(50, identity_seed=5, num_frames=9), sampling=3)
     assert scores.frames.indices == (0, 4, 8)
 
 
@@ -132,7 +138,7 @@ def test_summaries_by_hand() -> None:
 
 def test_pictures_and_frames_of_other_sizes_are_scored(scorer: Scorer, reference: ReferenceFace) -> None:
     frame = Image.fromarray(clip_of(50, identity_seed=5, num_frames=1)[0]).resize((320, 192))
-    assert scorer.score(reference, np.asarray(frame)[None]).face_rate == 1
+    assert score(scorer, [reference], np.asarray(frame)[None]).face_rate == 1
 
 
 def face_at(left: float, embedding: np.ndarray) -> Face:
@@ -196,11 +202,11 @@ def test_each_person_is_compared_with_their_own_reference(
     scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
 ) -> None:
     references, clip = pair
-    scores = scorer.score_people(references, clip)
+    scores = score(scorer, references, clip)
     assert [one.arcsim > 0.5 for one in scores.people] == [True, True]
     assert scores.order_rate == 1 and scores.face_rate == 1
     stranger = scorer.describe(portrait(5, identity_seed=5))
-    mixed = scorer.score_people([references[0], stranger], clip)
+    mixed = score(scorer, [references[0], stranger], clip)
     assert mixed.worst == 1 and mixed.people[1].arcsim < scores.people[1].arcsim - 0.2
     assert mixed.people[0].arcsim == scores.people[0].arcsim
 
@@ -209,7 +215,7 @@ def test_swapped_references_score_as_well_but_stand_the_wrong_way_round(
     scorer: Scorer, pair: tuple[list[ReferenceFace], np.ndarray]
 ) -> None:
     references, clip = pair
-    scores, swapped = scorer.score_people(references, clip), scorer.score_people(references[::-1], clip)
+    scores, swapped = score(scorer, references, clip), score(scorer, references[::-1], clip)
     assert swapped.order_rate == 0
     assert swapped.people == scores.people[::-1]
 
@@ -220,14 +226,13 @@ def test_a_person_who_is_missing_is_found_missing(
     references, clip = pair
     alone = clip.copy()
     alone[1:, :, 64:] = np.asarray(landscape(128))[:, 64:]
-    scores = scorer.score_people(references, alone)
+    scores = score(scorer, references, alone)
     assert scores.people[1].face_rate < scores.people[0].face_rate == 1
     assert scores.order_rate == 1  # of the one frame with both
 
 
 def test_one_person_s_scores_have_the_keys_they_always_had(scorer: Scorer, reference: ReferenceFace) -> None:
-    scores = Target(scorer, (reference,)).score(clip_of(50, identity_seed=5))
-    assert scores == scorer.score(reference, clip_of(50, identity_seed=5))
+    scores = score(scorer, [reference], clip_of(50, identity_seed=5))
     assert list(scores.to_dict()) == ["arcsim", "clipdist", "face_rate", "strict_arcsim", "frames"]
 
 
@@ -268,9 +273,9 @@ def test_a_still_of_the_reference_copies_it_and_another_moment_does_not(
     scorer: Scorer, reference: ReferenceFace
 ) -> None:
     still = np.asarray(portrait(5, identity_seed=5).resize((128, 128)))[None]
-    assert copies_reference(scorer.score(reference, still))
-    assert not copies_reference(scorer.score(reference, clip_of(50, identity_seed=5)))
-    assert not copies_reference(scorer.score(reference, np.asarray(landscape(128))[None]))
+    assert copies_reference(score(scorer, [reference], still))
+    assert not copies_reference(score(scorer, [reference], clip_of(50, identity_seed=5)))
+    assert not copies_reference(score(scorer, [reference], np.asarray(landscape(128))[None]))
 
 
 def halves(label: int) -> Labels:

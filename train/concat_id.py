@@ -145,6 +145,9 @@ class ConcatIDTraining(MuonModule):
         self.log(f"train/loss_{batch['latents'].shape[2]}_frames", loss, prog_bar=True)
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        self.validated: dict[str, tuple[float, int]] = {}  # by figure: its sum, and over how many samples
+
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         generator = torch.Generator().manual_seed(batch_idx)
         count, takes = len(batch["captions"]), batch["takes"]
@@ -160,7 +163,23 @@ class ConcatIDTraining(MuonModule):
             losses["val/loss_without_reference"] = blind
         if takes > 1:
             losses["val/words_heard"] = self.hear_words(batch, noise)
-        self.log_dict(losses, batch_size=count, sync_dist=True)
+        for name, value in losses.items():
+            total, number = self.validated.get(name, (0.0, 0))
+            self.validated[name] = total + count * float(value), number + count
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the samples of all processes.
+
+        Which figures there are depends on the batches, and a process sees some of them only; Lightning's own
+        reduction waits for those who have the figure.
+        """
+        everybodys: list[dict[str, tuple[float, int]]] = [self.validated]
+        if self.trainer.world_size > 1:
+            everybodys = everybodys * self.trainer.world_size
+            torch.distributed.all_gather_object(everybodys, self.validated)
+        for name in sorted(set().union(*everybodys)):
+            totals, numbers = zip(*(own[name] for own in everybodys if name in own), strict=True)
+            self.log(name, sum(totals) / sum(numbers), sync_dist=True)
 
     def draw_sigmas(self, count: int) -> Tensor:
         """Noise levels (count,) to train on."""

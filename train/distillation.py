@@ -11,6 +11,7 @@ LoRA, so that the student is a small file beside the model.
 import torch
 from torch import Tensor
 
+from concat_id.pipelines.guidance import guide
 from train.concat_id import ConcatIDTraining, Given
 
 
@@ -90,4 +91,4 @@ class Distillation(ConcatIDTraining):
         blank = self.predict(noisy, sigmas, worse | {"skip_layers": self.hparams.skip_guidance_layers})
         self.transformer.enable_adapters()
         text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
-        return uncond + text * (cond - uncond) + (reference - 1) * (cond - blank)
+        return guide(cond, uncond, blank, text=text, reference=reference)

@@ -17,7 +17,13 @@ from PIL.Image import Image
 from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
 from concat_id.job import Role
-from concat_id.loading import load_clothes_parser, load_curricular, load_face_tools, load_video_text
+from concat_id.loading import (
+    PARSER_FILES,
+    load_clothes_parser,
+    load_curricular,
+    load_face_tools,
+    load_video_text,
+)
 from concat_id.parsing import Parser
 from concat_id.pictures import load_picture
 from concat_id.presets import EMBEDDED, PRESETS, Task
@@ -60,10 +66,14 @@ class Judges:
 
     def picks(self, role: Role, right: Subject, frames: np.ndarray, gallery: Sequence[Subject]) -> float:
         """1 if of all garments or places the right one is most like that in frames (T, H, W, 3), else 0."""
-        pictures = [self.prepare(role, subject) for subject in gallery]
-        compare = {"garment": compare_garments, "background": compare_places}[role]
-        likenesses = compare(pictures, frames[::RETRIEVAL_STRIDE], self.clothes_parser, self.scorer.clip)
+        likenesses = self.compare(role, gallery, frames[::RETRIEVAL_STRIDE])
         return float(likenesses is not None and gallery[int(np.argmax(likenesses))] == right)
+
+    def compare(self, role: Role, subjects: Sequence[Subject], frames: np.ndarray) -> list[float] | None:
+        """Likeness of frames (T, H, W, 3) to each garment or place; None where no frame shows the place."""
+        pictures = [self.prepare(role, subject) for subject in subjects]
+        compare = {"garment": compare_garments, "background": compare_places}[role]
+        return compare(pictures, frames, self.clothes_parser, self.scorer.clip)
 
     def prepare(self, role: Role, subject: Subject) -> Image:
         """A garment or place as the model of the preset sees it; kept from one call to the next."""
@@ -84,12 +94,14 @@ def load_judges(preset: str) -> Judges:
     reader = READER if model.knows_drawn_people_only else None
     sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
     weights = [locate(source) for source in [*sources, *([reader] if reader else [])]]
+    needs_clothes = bool(NEED_CLOTHES & set(model.tasks))
+    weights += [locate(model.clothes_parser, patterns=PARSER_FILES)] if needs_clothes else []
     return Judges(
         scorer=load_face_tools(preset).scorer,
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
         reader=ClipReader(reader) if reader else None,
-        clothes_parser=load_clothes_parser(preset) if NEED_CLOTHES & set(model.tasks) else None,
+        clothes_parser=load_clothes_parser(preset) if needs_clothes else None,
         fingerprint=_fingerprint(weights),
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from concat_id.onnx_sessions import open_onnx
 from concat_id.scoring.video_clip import fit, middle_frames
 
 
@@ -24,11 +25,7 @@ class ClipReader:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_onnx(path)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.categories: dict[str, list[str]] = json.loads(metadata["categories"])
         self.accuracy: dict[str, float] = json.loads(metadata["accuracy"])

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from concat_id.atomic import replacing
 from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
@@ -106,9 +106,8 @@ def load_errors(folder: Path, cases: Sequence[Case]) -> dict[str, str]:
 
 def _measure(case: Case, video: Path, judges: Judges, protocol: str, galleries: Galleries) -> dict[str, Any]:
     """A video's figures, from the file: the same whenever they are computed."""
-    scores = _read(video.with_suffix(".json")).get("scores") or {}
     frames = read_video(video).frames
-    return asdict(measure(case, frames, scores, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
+    return asdict(measure(case, frames, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
 
 
 def _key(case: Case, preset: str) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def _key(case: Case, preset: str) -> dict[str, Any]:
     pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
     return {
         "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
-        "transformer_sha256": weights_digest(preset),
+        "weights_sha256": weights_digest(preset),
     }
 
 
@@ -143,8 +142,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

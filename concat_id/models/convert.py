@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from concat_id.atomic import replacing
 from concat_id.errors import InputError, WeightsUnavailable
 from concat_id.models import checkpoint_cogvideox, checkpoint_wan
 from concat_id.models.transformer_cogvideox import ConcatIDCogVideoXTransformer3DModel
@@ -126,20 +127,15 @@ def convert_checkpoint(
     state_dict = convert_state_dict(_load_checkpoint(_find_checkpoint(Path(checkpoint))), backbone)
     base_folder = _locate_base(base, release)
     transformer = _build_transformer(release.transformer, base_folder, state_dict)
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        unfinished.mkdir(parents=True)
+    with replacing(output) as unfinished:
+        unfinished.mkdir()
         for component in _KEPT:
             shutil.copytree(base_folder / component, unfinished / component, copy_function=_link_or_copy)
         transformer.save_pretrained(unfinished / "transformer")
         release.scheduler.save_pretrained(unfinished / "scheduler")
-        (unfinished / "model_index.json").write_text(
-            json.dumps(_index(base_folder, release), indent=2) + "\n"
-        )
+        index = json.dumps(_index(base_folder, release), indent=2)
+        (unfinished / "model_index.json").write_text(index + "\n")
         (unfinished / "pipeline.py").write_text(release.pipeline.loader())
-        unfinished.rename(output)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _split(tensor: Tensor, targets: tuple[str, ...]) -> dict[str, Tensor]:

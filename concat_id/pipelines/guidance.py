@@ -6,7 +6,9 @@ Axes: B batch, R references, C latent channels, F latent frames, H, W latent siz
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -16,6 +18,30 @@ from concat_id.pipelines import checks
 
 # Up to here a step's passes run as one batch: fewer launches for a GPU, no slower on a CPU, little memory.
 MAX_BATCHED_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One prediction of the transformer within a step."""
+
+    name: str  # by which a cache tells passes apart
+    inputs: dict[str, Tensor]
+    skip_layers: tuple[int, ...] = ()
+
+
+def guide(
+    cond: Tensor, uncond: Tensor | None, blank: Tensor | None, *, text: float, reference: float
+) -> Tensor:
+    """The guided velocity from the passes' (B, C, F, H, W).
+
+    v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)).
+
+    Args:
+        cond, uncond, blank: v(text, r), v(negative, r), v(text, 0); of the last two those that were computed.
+        text, reference: the strengths s and s_r.
+    """
+    velocity = cond if uncond is None else uncond + text * (cond - uncond)
+    return velocity if blank is None else velocity + (reference - 1) * (cond - blank)
 
 
 class GuidanceMixin:
@@ -62,12 +88,17 @@ class GuidanceMixin:
     def _set_guidance(
         self, text: float, reference: float | None, skipped: Collection[int] | None, has_references: bool
     ) -> None:
-        """Check and keep the strengths; each step reads them anew, so that a callback may change them."""
+        """Check and keep the strengths; each step reads them anew, so that a callback may lower them."""
         checks.check_scale("guidance_scale", text)
         checks.check_scale("reference_guidance_scale", 1 if reference is None else reference)
         if reference is not None and not has_references:
             raise InputError("reference_guidance_scale needs references; give some, or leave it out.")
         checks.check_layers("skip_guidance_layers", skipped or (), self.transformer.config.num_layers)
+        if skipped and (reference is None or reference <= 1):
+            raise InputError(
+                "skip_guidance_layers act where reference_guidance_scale is above 1, got "
+                f"{reference}; raise it, or leave the layers out."
+            )
         if skipped and self.transformer.is_cache_shared_by_passes:
             raise InputError("skip_guidance_layers needs a cache that tells passes apart; leave either out.")
         self._skip_guidance_layers = tuple(skipped or ())
@@ -91,32 +122,39 @@ class GuidanceMixin:
     ) -> Tensor:
         """The guided velocity at a step, (B, C, F, H, W) float32.
 
-        v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)),
-        where s is the text's strength and s_r the references'. With s_r = 1 this is Concat-ID's own sampling;
-        v(text, 0) is known to the model from the dropout of references in training. Where s_r > 1, that pass
-        may also skip layers, as in skip-layer guidance (Stability AI, 2024; STG, Hyung et al., 2024): the
-        video is led away from what a worse model would make, which breaks faces first.
+        See `guide`. Where the references' strength is 1, this is Concat-ID's own sampling. v(text, 0) is
+        known to the model from the dropout of references in training; above 1, that pass may also skip
+        layers, as in skip-layer guidance (Stability AI, 2024; STG, Hyung et al., 2024): the video is led
+        away from what a worse model would make, which breaks faces first.
         """
+        predicted: dict[str, Tensor] = {}
+        passes = self._list_passes(prompt_embeds, negative_prompt_embeds, reference_latents)
+        for skip_layers, group in groupby(passes, key=lambda one: one.skip_layers):
+            inputs = {one.name: one.inputs for one in group}
+            predicted |= self._run_passes(index, timestep, latents, inputs, skip_layers)
+        return guide(
+            predicted["cond"],
+            predicted.get("uncond"),
+            predicted.get("blank"),
+            text=self._guidance_scale,
+            reference=self._reference_guidance_scale,
+        )
+
+    def _list_passes(
+        self,
+        prompt_embeds: Tensor,
+        negative_prompt_embeds: Tensor | None,
+        reference_latents: Tensor | None,
+    ) -> Iterator[Pass]:
+        """The passes that the strengths ask for; those that skip layers come last."""
         references = {} if reference_latents is None else {"reference_latents": reference_latents}
-        passes = {"cond": {"encoder_hidden_states": prompt_embeds, **references}}
         if self.do_classifier_free_guidance:  # FasterCache wants this pass first
-            passes = {"uncond": {"encoder_hidden_states": negative_prompt_embeds, **references}, **passes}
-        runs = {(): passes}
+            yield Pass("uncond", {"encoder_hidden_states": negative_prompt_embeds, **references})
+        yield Pass("cond", {"encoder_hidden_states": prompt_embeds, **references})
         if self._reference_guidance_scale != 1:
             skipped = self._skip_guidance_layers if self._reference_guidance_scale > 1 else ()
             blank = torch.zeros_like(reference_latents)
-            inputs = {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}
-            runs.setdefault(skipped, {})["blank"] = inputs
-        predicted = {}
-        for skip_layers, passes in runs.items():
-            predicted |= self._run_passes(index, timestep, latents, passes, skip_layers)
-
-        velocity = cond = predicted["cond"]
-        if "uncond" in predicted:
-            velocity = predicted["uncond"] + self._guidance_scale * (cond - predicted["uncond"])
-        if "blank" in predicted:
-            velocity = velocity + (self._reference_guidance_scale - 1) * (cond - predicted["blank"])
-        return velocity
+            yield Pass("blank", {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}, skipped)
 
     def _run_passes(
         self,

@@ -2,11 +2,10 @@
 wear the garment, are they in the place?"""
 
 from concat_id.scoring.clip import ClipEmbedder
-from concat_id.scoring.scorer import SAMPLINGS, FrameScores, ReferenceFace, Sampling, Scorer, Scores
+from concat_id.scoring.scorer import FrameScores, ReferenceFace, Sampling, Scorer, Scores
 from concat_id.scoring.target import Target
 
 __all__ = [
-    "SAMPLINGS",
     "ClipEmbedder",
     "FrameScores",
     "ReferenceFace",

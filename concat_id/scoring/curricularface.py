@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from concat_id.errors import WeightsUnavailable
 from concat_id.faces import Face, align_face
+from concat_id.onnx_sessions import open_onnx
 
 INPUT_PX = 112
 EMBEDDING_WIDTH = 512
@@ -140,10 +141,6 @@ def _run(network: IrNet, pixels: np.ndarray) -> np.ndarray:
 
 def _load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A recogniser in the layout of `train.export_perception`."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_onnx(path)
     name = session.get_inputs()[0].name
     return lambda pixels: session.run(None, {name: pixels})[0]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # "consisid-16" is the sampling of ConsisID's evaluation; "auto" is "all" for short clips, else "consisid-16".
 Sampling = Literal["auto", "all", "consisid-16"]
-SAMPLINGS: tuple[Sampling, ...] = ("auto", "all", "consisid-16")
 CONSISID_FRAMES = 16
 SHORT_CLIP_FRAMES = 32
 
@@ -130,33 +129,15 @@ class Scorer:
         overlap, found = max(faces, key=lambda pair: pair[0], default=(0.0, None))
         return found if overlap > 0 else None
 
-    def score(
-        self, reference: ReferenceFace, frames: np.ndarray, *, sampling: Sampling | int = "auto"
-    ) -> Scores:
-        """Score frames, (T, H, W, 3) uint8 RGB, by the largest face of each.
+    def track(self, references: Sequence[ReferenceFace], frames: np.ndarray) -> list[tuple[Face | None, ...]]:
+        """Each person's face in every frame, None where it is not found; of one person the largest face.
 
-        Args:
-            sampling: which frames: a named rule, or a number of evenly spaced frames.
-        """
-        return self.score_people([reference], frames, sampling=sampling)
-
-    def score_people(
-        self, references: Sequence[ReferenceFace], frames: np.ndarray, *, sampling: Sampling | int = "auto"
-    ) -> Scores:
-        """Score frames, (T, H, W, 3) uint8 RGB, that show several people.
-
-        In every frame the faces are assigned to the references one-to-one, for the best total likeness.
+        The faces of a frame are assigned to several people one-to-one, for the best total likeness.
 
         Args:
             references: in the order in which the people should stand, from left to right.
-            sampling: as for `score`.
+            frames: (T, H, W, 3) uint8 RGB.
         """
-        indices = sample_frames(len(frames), sampling)
-        seen = frames[indices]
-        return self.compare(references, seen, indices, self.track(references, seen))
-
-    def track(self, references: Sequence[ReferenceFace], frames: np.ndarray) -> list[tuple[Face | None, ...]]:
-        """Each person's face in every frame, None where it is not found; of one person the largest face."""
         if len(references) == 1:
             return [tuple(self.finder.find_largest(frame) for frame in frames)]
         assigned = [assign_faces(references, self.finder.find_in_frame(frame)) for frame in frames]

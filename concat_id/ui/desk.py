@@ -37,14 +37,11 @@ NEW_TOKEN = (
     ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
 )
 # A link to a run says what the form should hold: what it held before stays out of the way.
-RECALL = """(kept, ...values) => {
-    // What a form of other fields left behind does not fit.
-    const fits = kept && kept.length === values.length;
-    return fits && !new URLSearchParams(location.search).has('run') ? kept : values;
-}"""
+RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
-# Settings that the command line sets, and no form.
-NOT_IN_FORMS = ("num_frames", "height", "width", "fps")
+# Settings that a job may have of its own, and no form sets.
+FORMAT = ("num_frames", "height", "width", "fps")
+SAMPLING = ("skip_guidance_layers", "shift", "max_sequence_length")
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,10 @@ class Desk:
             )
         if job.preset not in self.models:
             gr.Warning(f"This was made with another model: {job.preset}. Here it looks different.")
-        elif any(getattr(job.settings, name) != getattr(PRESETS[job.preset], name) for name in NOT_IN_FORMS):
+        elif _differs(job, FORMAT):
             gr.Warning("This was made with another size, length or rate than the form here makes.")
+        elif _differs(job, SAMPLING):
+            gr.Warning("This was made when the model sampled in another way. Here it looks different.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
 
     def compare(self, names: Sequence[str]) -> dict[Any, Any]:
@@ -133,6 +132,12 @@ class Desk:
             self.compared: Compared(tuple(names), secrets.token_hex(4)),
             self.tabs: gr.Tabs(selected="compare"),
         }
+
+
+def _differs(job: Job, names: Sequence[str]) -> bool:
+    """Whether a job has other values than its preset; those of earlier versions are not known."""
+    own = ((getattr(job.settings, name), getattr(PRESETS[job.preset], name)) for name in names)
+    return any(value is not None and value != preset for value, preset in own)
 
 
 def build_visitor() -> gr.BrowserState:
@@ -145,13 +150,16 @@ def greet_visitor(desk: Desk) -> None:
     desk.blocks.load(None, desk.visitor, desk.visitor, js=NEW_TOKEN, api_visibility="private")
 
 
-def keep_values(blocks: gr.Blocks, key: str, components: Sequence[gr.components.Component]) -> None:
+def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Component]) -> None:
     """Let what is in a form survive a reload; it stays in the visitor's browser.
 
     Args:
         key: names the form among all that this browser keeps.
+        form: its components by name; what a form of other names left behind is not brought back.
     """
-    kept = gr.BrowserState(None, storage_key=f"concat-id-{key}", secret=BROWSER_SECRET)
+    components = list(form.values())
+    storage_key = "-".join(["concat-id", key, *form])
+    kept = gr.BrowserState(None, storage_key=storage_key, secret=BROWSER_SECRET)
     blocks.load(None, [kept, *components], components, js=RECALL, api_visibility="private")
     gr.on(
         [component.change for component in components],

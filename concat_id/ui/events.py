@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
-from concat_id.generation import Progress
+from concat_id.generation import PREVIEW_EVERY, Progress
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading import make_ready
 from concat_id.presets import PRESETS, Backbone
@@ -35,10 +35,15 @@ GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 # For what takes no time: others need not wait for it, and nothing says that something is under way.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
+# What a shared GPU is asked for; estimates, rather too much: it is taken away when they are over.
 START_SECONDS = 15
 # Per denoising pass and latent token; about a second for 81 frames of 480 x 832 on Wan 1.3B. CogVideoX 5B has
 # four times its parameters, and counts 2.4 times its operations a token.
 SECONDS_PER_TOKEN: dict[Backbone, float] = {"wan": 3e-5, "cogvideox": 7e-5}
+# A few frames are decoded, and five of them looked at by the processor.
+PREVIEW_SECONDS = 2
+# At the end every frame is decoded, many are looked at by three models, and all are written.
+END_SECONDS_PER_FRAME = 0.4
 
 
 @contextmanager
@@ -98,10 +103,14 @@ class Runner:
 
 
 def gpu_seconds(job: Job, output: Path) -> int:
-    """How long a shared GPU is asked for, in seconds: the start and every pass over every token."""
+    """How long a shared GPU is asked for, in seconds: from the start to the video's file."""
     settings = job.settings
     frames = (settings.num_frames - 1) // 4 + 1 + len(job.references)
     tokens = frames * (settings.height // 16) * (settings.width // 16)
-    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale not in (None, 1))
-    pass_seconds = tokens * SECONDS_PER_TOKEN[PRESETS[job.preset].backbone]
-    return START_SECONDS + round(settings.num_inference_steps * passes * pass_seconds)
+    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale != 1)
+    steps = settings.num_inference_steps
+    denoising = (
+        steps * passes * tokens * SECONDS_PER_TOKEN[PRESETS[job.preset].backbone]
+        + steps // PREVIEW_EVERY * PREVIEW_SECONDS
+    )
+    return START_SECONDS + round(denoising + settings.num_frames * END_SECONDS_PER_FRAME)

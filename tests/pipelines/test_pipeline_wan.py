@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, Step
+from concat_id.errors import InputError
 from concat_id.models.convert import convert_state_dict
 from concat_id.pipelines import guidance
 
@@ -150,7 +151,8 @@ def test_the_pass_without_references_skips_layers_where_more_likeness_is_asked_f
         )
 
     for strength in (0.5, 1.0):
-        assert torch.equal(guide(strength, [1]), guide(strength, None))
+        with pytest.raises(InputError, match=f"reference_guidance_scale is above 1, got {strength}"):
+            guide(strength, [1])
     assert not torch.allclose(guide(2.0, [1]), guide(2.0, None))
 
     seen = []

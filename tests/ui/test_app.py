@@ -178,6 +178,9 @@ def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
 
     assert seconds("embedded", 20) < seconds("wan-1.3b-adaln", 20) < seconds("wan-1.3b-adaln", 50) < 300
     assert seconds("wan-1.3b-adaln", 50) < seconds("cogvideox-5b-single", 50) < 300
+    # What is no denoising: previews while it runs, decoding and scores at its end.
+    assert seconds("embedded", 200) - seconds("embedded", 100) >= 100
+    assert seconds("wan-1.3b-adaln", 1) - seconds("embedded", 1) >= 20
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from concat_id.onnx_sessions import open_onnx
 from train.alignment import align_faces
 
 BATCH_SIZE = 32
@@ -17,11 +17,7 @@ class FaceEmbedder:
     """The recogniser of a face pack. Args: pack: folder that holds `rec.onnx`."""
 
     def __init__(self, pack: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(
-            Path(pack) / "rec.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_onnx(Path(pack) / "rec.onnx", torch.get_num_threads())
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, frames: Tensor, landmarks: Tensor) -> Tensor:

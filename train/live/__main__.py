@@ -2,8 +2,8 @@
 
     python -m train.live --seconds 560 --output .train/live
 
-First footage is made, then stills are learned, then more footage, then clips with some stills among them. What the
-averaged weights are at any time lies in the output; `python -m train.export live` makes a pipeline of them.
+First footage is made, then stills are learned, then more footage, then clips with some stills among them. The
+averaged weights lie in the output at any time; `python -m train.export live` makes a pipeline of them.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The transformer's training on pools: the same loss as `train.concat_id`, against the clock.
 
-Every batch is of one task, and of as many tokens as any other. Of a scene both takes are learned together, with
+Every batch is of one task, and of as many tokens as any other. Both takes of a scene are learned together, with
 the same noise, references and dropout, so that what their captions differ in can be weighed by itself.
 """
 

@@ -1,8 +1,8 @@
 """Pools of rendered footage as latents, on the device that trains on them.
 
 Footage comes in scenes of two takes: the same people in the same clothes, place and light, filmed twice with
-other expressions (and, of a clip, now and then other movements) and the captions that say so. People are given
-by pictures of other occasions: other clothes, poses and expressions.
+other expressions (and, of a clip, now and then other movements) and the captions that say so. Pictures of people
+are of other occasions: other clothes, poses and expressions.
 
 Axes: S scenes, P people, K pictures of a person, C, F, H, W of latents, N tokens of a caption.
 """
@@ -110,7 +110,7 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def write_tokens(casting: Casting, tokenizer: Path) -> Tensor:
-    """The captions' tokens by scene, take and what is given, (S, takes, G, N) int16; runs in a process aside."""
+    """The captions' tokens by scene, take and what is given, (S, takes, G, N) int16, in a process aside."""
     torch.set_num_threads(1)
     givens = GIVENS[casting.people.shape[1]]
     texts = []
@@ -184,7 +184,7 @@ class Studio:
 
         Returns:
             latents (S, takes, C, F, H, W) float16; faces (S, takes, F, H, W), uint8 of 255; people (S, P), rows
-            of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W) and are_garments.
+            of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W), are_garments.
         """
         generator = Generator().manual_seed(seed)
         shape = (scenes or kind.scenes_at_once, kind.people)

@@ -12,12 +12,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from concat_id.faces import FaceFinder
+from concat_id.onnx_sessions import open_onnx
 from train.alignment import align_faces
 from train.degradation import Degradation
 from train.picture_cache import Pictures, load_pictures
@@ -27,7 +27,7 @@ FALSE_ACCEPTS = 1e-3
 
 def embed_aligned(recognizer: Path, pictures: Pictures) -> Tensor:
     """Unit embeddings (N, D) with true landmarks."""
-    session = onnxruntime.InferenceSession(recognizer, providers=["CPUExecutionProvider"])
+    session = open_onnx(recognizer)
     crops = align_faces(pictures.frames.float() / 255, pictures.landmarks[:, 0]) * 2 - 1
     outputs = [session.run(None, {session.get_inputs()[0].name: part.numpy()})[0] for part in crops.split(32)]
     return F.normalize(torch.from_numpy(np.concatenate(outputs)))
