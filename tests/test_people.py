@@ -131,6 +131,20 @@ def test_landmarks_lie_in_the_box_and_on_their_parts(portraits):
     assert rendering.landmarks_visible[:, 0, 0, :3].float().mean() > 0.9
 
 
+def test_pixel_centres_lie_on_whole_numbers(portraits):
+    scenes, rendering = portraits
+    twice = render(scenes, 256, 256)
+    for name in ("landmarks", "face_boxes"):
+        # At twice the size pixel 0 becomes pixels 0 and 1, whose middle is 0.5.
+        torch.testing.assert_close(2 * getattr(rendering, name) + 0.5, getattr(twice, name))
+    off = []
+    for k, label in ((0, LEFT_EYE), (1, RIGHT_EYE)):
+        eye = (twice.labels[:, 0] == label).float()
+        middle = (eye.sum(1) * torch.arange(256)).sum(1) / eye.sum((1, 2))
+        off.append(twice.landmarks[:, 0, 0, k, 0] - middle)
+    assert torch.stack(off).nanmean().abs() < 0.2
+
+
 def test_the_face_fills_the_frame(portraits):
     _, rendering = portraits
     boxes = rendering.face_boxes[:, 0, 0]

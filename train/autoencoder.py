@@ -45,6 +45,38 @@ def build_autoencoder() -> AutoencoderKLWan:
     return vae
 
 
+def double_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+    """The autoencoder of pictures of twice the size, with the same latents: its patches are twice as wide.
+
+    The encoder sees the mean of every 2 x 2 pixels, so that its latents are exactly the small picture's; the
+    decoder begins by repeating every pixel of its small picture, and is trained on from there.
+    """
+    patch, channels = vae.config.patch_size, vae.config.in_channels
+    doubled = AutoencoderKLWan.from_config(
+        {
+            **vae.config,
+            "patch_size": 2 * patch,
+            "in_channels": 4 * channels,
+            "out_channels": 4 * channels,
+            "scale_factor_spatial": 2 * vae.config.scale_factor_spatial,
+        }
+    )
+    weights = vae.state_dict()
+
+    def spread(values: Tensor) -> Tensor:
+        """Channels of a patch (colour, x, y), the first axis, each to the 2 x 2 pixels it becomes."""
+        pixels = values.unflatten(0, (-1, patch, patch))
+        return pixels.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(0, 2)
+
+    conv_in = weights["encoder.conv_in.weight"].transpose(0, 1)
+    weights["encoder.conv_in.weight"] = spread(conv_in).transpose(0, 1) / 4
+    for name in ("decoder.conv_out.weight", "decoder.conv_out.bias"):
+        weights[name] = spread(weights[name])
+    doubled.load_state_dict(weights)
+    skip_empty_frames(doubled)
+    return doubled
+
+
 def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
     """(B, C, F, H, W) -> (B, 3, 4F - 3, 8H, 8W), without the clamp of the model's own `decode`."""
     vae.clear_cache()
@@ -77,6 +109,8 @@ class Autoencoder(MuonModule):
     Args:
         init_from: diffusers folder of an autoencoder to start from instead of fresh weights.
         decoder_only: freeze the encoder, once latents of it are in use elsewhere.
+        doubled: make the pictures of `init_from` twice as large, see `double_size`.
+        latent_noise: deviation of noise on normalised latents: what a transformer makes is not exact either.
     """
 
     def __init__(
@@ -88,20 +122,31 @@ class Autoencoder(MuonModule):
         gradient_weight: float = 0.5,
         kl_weight: float = 3e-4,
         decoder_only: bool = False,
+        doubled: bool = False,
+        latent_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.vae = build_autoencoder()
         if init_from is not None:
-            self.vae.load_state_dict(AutoencoderKLWan.from_pretrained(init_from).state_dict())
+            self.vae = AutoencoderKLWan.from_pretrained(init_from).float()
+            skip_empty_frames(self.vae)
+        if doubled and self.vae.config.patch_size == EMBEDDED_CONFIG["patch_size"]:
+            self.vae = double_size(self.vae)
         if decoder_only:
             self.vae.encoder.requires_grad_(False)
             self.vae.quant_conv.requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         video, weight = batch["video"], batch["weight"]
-        posterior = self.vae.encode(video).latent_dist
-        error = decode(self.vae, posterior.sample()).float() - video
+        with torch.set_grad_enabled(not self.hparams.decoder_only):
+            posterior = self.vae.encode(video).latent_dist
+            latents = posterior.sample()
+        if self.hparams.latent_noise:
+            deviation = torch.tensor(self.vae.config.latents_std).to(latents).view(1, -1, 1, 1, 1)
+            strength = self.hparams.latent_noise * torch.rand(len(latents), 1, 1, 1, 1)
+            latents = latents + strength * deviation * torch.randn_like(latents)
+        error = decode(self.vae, latents).float() - video
         reconstruction = (error.abs() * weight).mean()
         edges = gradient_l1(error, weight)
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1.0 - posterior.logvar).float().mean()

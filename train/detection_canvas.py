@@ -121,7 +121,7 @@ def _place_faces(pictures: Pictures, matrices: Tensor, size: int) -> dict[str, T
     centers = transform_points((pictures.boxes[..., :2] + pictures.boxes[..., 2:]) / 2, matrices)
     halves = (pictures.boxes[..., 2:] - pictures.boxes[..., :2]) / 2 * scale
     whole = torch.cat([centers - halves, centers + halves], -1)
-    boxes = whole.clamp(0, size)
+    boxes = whole.clamp(-0.5, size - 0.5)
     area = (halves * 2).prod(-1).clamp(min=1e-6)
     seen = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / area
     clear = (seen > 0.65) & (halves.amax(-1) * 2 >= SMALLEST_FACE_PX)
@@ -135,9 +135,9 @@ def _mean_inside(area: Tensor, boxes: Tensor) -> Tensor:
     steps = torch.linspace(0.1, 0.9, 5)
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).view(1, 1, 25, 2)
     points = boxes[:, :, None, :2] + grid * (boxes[:, :, None, 2:] - boxes[:, :, None, :2])
-    return torch.nn.functional.grid_sample(area, points / area.shape[-1] * 2 - 1, align_corners=False)[
-        :, 0
-    ].mean(-1)
+    # Without align_corners -1 and 1 are the map's edges, half a pixel beyond the outermost centres.
+    shares = (points + 0.5) / area.shape[-1] * 2 - 1
+    return torch.nn.functional.grid_sample(area, shares, align_corners=False)[:, 0].mean(-1)
 
 
 def _hide(states: Tensor, hidden: Tensor) -> Tensor:

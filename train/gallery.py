@@ -60,7 +60,7 @@ class Gallery(L.Callback):
         pipeline = build_pipeline(pl_module, self.vae, shift=pl_module.hparams.shift)
         self.output.mkdir(parents=True, exist_ok=True)
         for pairs in load_pairs(trainer.datamodule.validation):
-            numbers = torch.arange(min(self.count, len(pairs)))
+            numbers = torch.arange(min(pairs.scenes_in(self.count), len(pairs)))
             batch = pairs.draw(numbers, torch.Generator().manual_seed(0))
             sheet = self._sample(pipeline, batch, with_references=pl_module.hparams.references)
             path = self.output / f"{trainer.global_step:06d}_{pairs.task}.png"

@@ -127,6 +127,10 @@ class LatentPairs:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def scenes_in(self, num_clips: int) -> int:
+        """How many scenes, with all their retakes, so many clips are; at least one."""
+        return max(1, num_clips // self.rows.shape[1])
+
     def draw(self, numbers: Tensor, generator: Generator) -> Batch:
         """The batch of these scenes, for each reference one of its candidates at random (paper, stage I)."""
         rows, takes = self.rows[numbers].flatten(), self.rows.shape[1]
@@ -164,7 +168,7 @@ class LatentBatches(IterableDataset):
         while True:
             index = int(torch.multinomial(shares, 1, generator=generator))
             pairs = self.pairs[index]
-            count = self.sources[index].batch_size // pairs.rows.shape[1]
+            count = pairs.scenes_in(self.sources[index].batch_size)
             numbers = torch.randint(len(pairs), (count,), generator=generator)
             yield pairs.draw(numbers, generator)
 
@@ -188,6 +192,8 @@ class LatentData(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         batches = []
         for source, pairs in zip(self.validation, load_pairs(self.validation), strict=True):
-            parts = torch.arange(len(pairs)).split(source.batch_size)[: self.validation_batches]
+            parts = torch.arange(len(pairs)).split(pairs.scenes_in(source.batch_size))[
+                : self.validation_batches
+            ]
             batches += [pairs.draw(part, torch.Generator().manual_seed(0)) for part in parts]
         return DataLoader(batches, batch_size=None)

@@ -152,8 +152,8 @@ def take_pictures(first: int, scenes: Scenes, counted: Tensor, *, size: int = PI
     return Pictures(
         frames=(rendering.frames.flatten(0, 1) * 255).round().byte(),
         labels=rendering.labels.flatten(0, 1),
-        boxes=torch.where(present[..., None], boxes - 0.5, 0.0),  # the renderer puts a pixel's centre at .5
-        landmarks=landmarks - 0.5,
+        boxes=torch.where(present[..., None], boxes, 0.0),
+        landmarks=landmarks,
         identities=identities.repeat_interleave(frames, 0),
         present=present,
         scenes=(torch.arange(clips) + first).repeat_interleave(frames),

@@ -128,8 +128,7 @@ def _prepare_faces(shot: Rendering, size: int) -> list[Tensor]:
 
 def _embed_faces(shot: Rendering, embedder: FaceEmbedder) -> list[Tensor]:
     """By person, (B, D)."""
-    # The renderer puts a pixel's centre at .5.
-    return [embedder(shot.frames[:, 0], points - 0.5) for points in shot.landmarks[:, 0].unbind(1)]
+    return [embedder(shot.frames[:, 0], points) for points in shot.landmarks[:, 0].unbind(1)]
 
 
 def _by_person(shots: list[list[Tensor]]) -> Tensor:

@@ -68,7 +68,7 @@ def take_portraits(parts: Iterable[Scenes], size: int, embedder: FaceEmbedder) -
     for scenes in parts:
         rendering = render(scenes, size, size)
         frames.append((rendering.frames[:, 0] * 255).round().byte())
-        landmarks.append(rendering.landmarks[:, 0, 0] - 0.5)  # the renderer puts a pixel's centre at .5
+        landmarks.append(rendering.landmarks[:, 0, 0])
     return embed_faces(torch.cat(frames), torch.cat(landmarks), embedder)
 
 

@@ -16,7 +16,7 @@ PATTERNS = ("plain", "striped", "pinstriped", "dotted", "checked", "star", "hear
 HEADWEAR = ("none", "beanie", "headscarf", "sunglasses")
 
 PATTERN_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-HEADWEAR_WEIGHTS = (0.89, 0.055, 0.035, 0.02)
+HEADWEAR_WEIGHTS = (0.97, 0.015, 0.01, 0.005)
 CANDIDATES = 200
 """Combinations tried per garment seed until one belongs to the seed's split."""
 COMBINATION_SHARES = (("train", 0, 8), ("validation", 8, 9), ("test", 9, 10))

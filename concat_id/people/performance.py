@@ -1,4 +1,8 @@
-"""What a person does: expression, head pose, gaze, blinks and gestures as tracks over time."""
+"""What a person does: expression, head pose, gaze and gestures as tracks over time.
+
+An expression is there from the first frame to the last, and a movement always runs in the same way: what the
+words of a caption do not tell is left to chance in the ranges of `World` only.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +13,7 @@ from torch import Tensor
 
 from .columns import Columns
 from .dice import Dice, pick
+from .world import WORLD
 
 EXPRESSIONS = (
     "neutral", "smiling", "laughing", "sad", "angry", "surprised", "winking", "eyes closed", "talking",
@@ -24,16 +29,14 @@ SHAPES: dict[str, tuple[float, ...]] = {
     "neutral": (1.0, 1.0, 0.0, 0.0, 0.0, 0.18, 0.0, 1.0, 0.0, 0.0),
     "smiling": (1.0, 1.0, 0.35, 0.2, 0.0, 0.95, 0.22, 1.15, 1.0, 0.0),
     "laughing": (0.30, 0.30, 0.9, 0.45, 0.0, 1.0, 0.95, 1.15, 1.0, 0.0),
-    "sad": (0.72, 0.72, 0.0, 0.25, 1.0, -0.95, 0.0, 0.8, 0.0, 0.0),
-    "angry": (0.74, 0.74, 0.25, -0.6, -1.0, -0.65, 0.16, 0.95, 1.0, 0.0),
+    "sad": (0.62, 0.62, 0.0, 0.35, 1.6, -1.15, 0.0, 0.8, 0.0, 0.0),
+    "angry": (0.70, 0.70, 0.35, -0.9, -1.7, -0.65, 0.30, 1.0, 1.0, 0.0),
     "surprised": (1.25, 1.25, 0.0, 1.1, 0.1, 0.0, 0.9, 0.55, 0.0, 1.0),
     "winking": (0.0, 1.0, 0.25, 0.15, 0.0, 0.85, 0.15, 1.05, 1.0, 0.0),
     "eyes closed": (0.0, 0.0, 0.1, 0.0, 0.1, 0.35, 0.0, 0.95, 0.0, 0.0),
     "talking": (1.0, 1.0, 0.1, 0.15, 0.0, 0.25, 0.35, 0.9, 1.0, 0.3),
     "kissing": (0.45, 0.45, 0.1, 0.1, 0.2, 0.0, 0.16, 0.34, 0.0, 1.0),
 }
-CONSTANT_EXPRESSION_SHARE = 0.8
-"""Share of the clips whose expression is there from the first frame on; the others begin neutral."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def perform(seeds: Tensor, expression: Tensor, motion: Tensor, num_frames: int, 
             .expand(len(seeds), -1, seeds.shape[1])
         )
     pose = _move(dice, motion, t, spread)
-    face = _express(dice, expression, t)
+    face = _express(expression, t)
     laugh = (expression == EXPRESSIONS.index("laughing")).float().unsqueeze(1)
     pose["shift_y"] = pose["shift_y"] + laugh * 0.025 * torch.sin(4 * math.tau * t).abs()
     pose["pitch"] = pose["pitch"] - 0.08 * laugh
@@ -106,39 +109,40 @@ def _move(dice: Dice, motion: Tensor, t: Tensor, spread: float) -> dict[str, Ten
     def during(name: str) -> Tensor:
         return (motion == MOTIONS.index(name)).float().unsqueeze(1)
 
-    phase, side = draw("phase", 0, math.tau), dice.sign("side").unsqueeze(1)
     turning = during("turning right") - during("turning left")
     up, down = during("looking up"), during("looking down")
-    beat = torch.sin(1.3 * math.tau * t + phase)
-    rest_yaw = spread * draw("yaw", -0.25, 0.25) * (1 - 0.7 * during("shaking head")) * (1 - turning.abs())
-    yaw = rest_yaw + 0.03 * torch.sin(math.tau * t + phase)
+    beat = torch.sin(1.3 * math.tau * t)
+    yaw = (
+        spread * draw("yaw", -WORLD.yaw, WORLD.yaw) * (1 - 0.7 * during("shaking head")) * (1 - turning.abs())
+    )
     yaw = (
         yaw
-        + turning * (-0.35 + 1.05 * smoothstep(0.05, 0.9, t))
-        + during("shaking head") * 0.5 * torch.sin(1.6 * math.tau * t)
+        + 0.03 * torch.sin(math.tau * t)
+        + turning * (-0.12 + 0.74 * smoothstep(0.05, 0.9, t))
+        + during("shaking head") * 0.42 * torch.sin(1.6 * math.tau * t)
     )
-    pitch = spread * draw("pitch", -0.08, 0.08) * (1 - up - down) + 0.02 * torch.sin(5 * t + phase)
-    pitch = pitch + during("nodding") * 0.26 * torch.sin(2 * math.tau * t)
-    pitch = pitch + up * (0.05 - 0.38 * smoothstep(0, 0.8, t)) + down * (-0.05 + 0.36 * smoothstep(0, 0.8, t))
-    roll = spread * draw("roll", -0.06, 0.06) + during("swaying") * 0.2 * beat
-    roll = roll + during("tilting head") * side * 0.34 * smoothstep(0, 0.7, t)
+    pitch = spread * draw("pitch", -WORLD.pitch, WORLD.pitch) * (1 - up - down) + 0.02 * torch.sin(5 * t)
+    pitch = pitch + during("nodding") * 0.25 * torch.sin(2 * math.tau * t)
+    pitch = pitch + up * (0.05 - 0.36 * smoothstep(0, 0.8, t)) + down * (-0.05 + 0.36 * smoothstep(0, 0.8, t))
+    roll = spread * draw("roll", -WORLD.roll, WORLD.roll) + during("swaying") * 0.17 * beat
+    roll = roll + during("tilting head") * 0.32 * smoothstep(0, 0.7, t)
     lean = during("leaning in")
     return {
         "yaw": yaw,
         "pitch": pitch,
         "roll": roll,
-        "shift_x": during("swaying") * 0.10 * beat,
+        "shift_x": during("swaying") * 0.09 * beat,
         "shift_y": 0.01 * torch.sin(math.tau * t) - 0.05 * lean * t,
         "zoom": 1 + 0.20 * lean * smoothstep(0, 1, t),
-        "gaze_x": draw("gaze_x", -0.3, 0.3) + 0.5 * turning * t,
-        "gaze_y": draw("gaze_y", -0.15, 0.15) + (up - down) * 0.5 * t,
+        "gaze_x": draw("gaze_x", -WORLD.gaze, WORLD.gaze) + 0.5 * turning * t,
+        "gaze_y": draw("gaze_y", -WORLD.gaze / 2, WORLD.gaze / 2) + (up - down) * 0.5 * t,
         "waving": during("waving").expand_as(t),
-        "wave_side": side.expand_as(t),
-        "wave_angle": 0.02 + 0.24 * torch.sin(2.4 * math.tau * t + phase),
+        "wave_side": dice.sign("side").unsqueeze(1).expand_as(t),
+        "wave_angle": 0.02 + 0.24 * torch.sin(2.4 * math.tau * t),
     }
 
 
-def _express(dice: Dice, expression: Tensor, t: Tensor) -> dict[str, Tensor]:
+def _express(expression: Tensor, t: Tensor) -> dict[str, Tensor]:
     """The face's shape over time, (B, T, P) each."""
     names = (
         "left_eye",
@@ -155,31 +159,10 @@ def _express(dice: Dice, expression: Tensor, t: Tensor) -> dict[str, Tensor]:
     shape = pick(torch.tensor([SHAPES[name] for name in EXPRESSIONS]), expression).unsqueeze(
         1
     )  # (B, 1, P, 10)
-    neutral = torch.tensor(SHAPES["neutral"], device=t.device)
-    gradual = (1 - dice.chance("constant", CONSTANT_EXPRESSION_SHARE)).unsqueeze(1) * (t.shape[1] > 1)
-    strength = 1 - gradual * (1 - smoothstep(0.0, 0.35, t))
-    face = dict(zip(names, torch.lerp(neutral, shape, strength.unsqueeze(-1)).unbind(-1), strict=True))
-    _blink(face, dice, expression, t)
-    _talk(face, dice, expression, t)
-    mirror = dice.chance("mirror", 0.5).unsqueeze(1).bool()  # which eye winks
-    left, right = face["left_eye"], face["right_eye"]
-    face["left_eye"], face["right_eye"] = torch.where(mirror, right, left), torch.where(mirror, left, right)
-    return face
-
-
-def _blink(face: dict[str, Tensor], dice: Dice, expression: Tensor, t: Tensor) -> None:
-    moment = dice.uniform("blink", 0.2, 0.9).unsqueeze(1)
-    held = [EXPRESSIONS.index(name) for name in ("eyes closed", "winking", "surprised", "laughing")]
-    may_blink = ~torch.isin(expression, torch.tensor(held, device=t.device))
-    closed = torch.exp(-(((t - moment) / 0.05) ** 2)) * may_blink.float().unsqueeze(1) * (t.shape[1] > 1)
-    face["left_eye"], face["right_eye"] = face["left_eye"] * (1 - closed), face["right_eye"] * (1 - closed)
-
-
-def _talk(face: dict[str, Tensor], dice: Dice, expression: Tensor, t: Tensor) -> None:
-    phase = dice.uniform("syllables", 0, math.tau).unsqueeze(1)
+    face = {name: value.expand_as(t) for name, value in zip(names, shape.unbind(-1), strict=True)}
     talking = (expression == EXPRESSIONS.index("talking")).unsqueeze(1)
     loudness = 0.6 + 0.4 * torch.sin(2.3 * math.tau * t)
-    opening = 0.12 + 0.5 * torch.sin(3.2 * math.tau * t + phase).abs() * loudness
+    opening = 0.12 + 0.5 * torch.sin(3.2 * math.tau * t).abs() * loudness
     face["mouth_open"] = torch.where(talking, opening, face["mouth_open"])
-    rounding = 0.5 * torch.sin(2.1 * math.tau * t + phase).abs()
-    face["mouth_round"] = torch.where(talking, rounding, face["mouth_round"])
+    face["mouth_round"] = torch.where(talking, 0.5 * torch.sin(2.1 * math.tau * t).abs(), face["mouth_round"])
+    return face

@@ -22,7 +22,7 @@ CHUNK_PIXELS = 34 * 128 * 128
 
 @dataclass(frozen=True)
 class Rendering:
-    """Pictures and truth of B clips, T frames, P people from left to right.
+    """Pictures and truth of B clips, T frames, P people from left to right; pixel centres on whole numbers.
 
     Attributes:
         frames: (B, T, 3, H, W) float32 in [0, 1].

@@ -11,6 +11,7 @@ from .identity import Identity, sample_identities
 from .outfit import GARMENTS, HEADWEAR, Outfit, sample_outfits
 from .performance import EXPRESSIONS, MOTIONS, Performance, perform
 from .place import PLACES
+from .world import WORLD
 
 Split = Literal["train", "validation", "test"]
 Camera = Literal["video", "portrait"]
@@ -24,15 +25,13 @@ SEED_RANGES: dict[Split, tuple[int, int]] = {
 }
 """Seeds of identities, garments and places, first and one past the last; no seed belongs to two splits."""
 
-LIGHTS = ((-0.48, 0.55, 0.68), (0.48, 0.55, 0.68), (-0.15, 0.65, 0.74), (0.25, 0.50, 0.83))
+LIGHTS = ((-0.48, 0.55, 0.68), (0.48, 0.55, 0.68), (-0.15, 0.65, 0.74))
 SPOTS = {1: ((0.0, 0.09, 0.61),), 2: ((-0.46, 0.04, 0.41), (0.46, 0.08, 0.41)),
          3: ((-0.66, 0.0, 0.30), (0.0, 0.14, 0.30), (0.66, 0.02, 0.30))}  # fmt: skip
 """x, y and scale of each person by the number of people, as shares of half the picture's height."""
 PORTRAIT_SPOT = (0.0, -0.04, 0.80)
 PORTRAIT_MOTIONS = ("still", "nodding", "shaking head", "tilting head", "looking up", "looking down")
 GARMENT_SPOT = (0.0, 1.16, 0.58)
-PAN_SHARE = 0.5
-"""Share of the clips in which the camera moves sideways."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,9 @@ def sample_scenes(
         "garment": _chosen(garments, GARMENTS, people, "garment"),
         "headwear": _chosen(headwear, HEADWEAR, people, "headwear"),
     }
-    performance = perform(people, expression, motion, num_frames, 2.0 if camera == "portrait" else 1.0)
+    performance = perform(
+        people, expression, motion, num_frames, WORLD.portrait if camera == "portrait" else 1.0
+    )
     spot = _sample_spots(dice, num_people, camera)
     moments = torch.linspace(0, 1, num_frames, device=clips.device).expand(count, -1)
     light = torch.nn.functional.normalize(torch.tensor(LIGHTS, device=clips.device), dim=1)
@@ -180,7 +181,7 @@ def sample_scenes(
         motion=motion,
         place=dice.choice("place", len(PLACES)) if place is None else place[:, 0],
         place_seed=dice.seed("place", low, high),
-        pan=dice.chance("pans", PAN_SHARE) * dice.uniform("pan", -0.15, 0.15),
+        pan=dice.chance("pans", WORLD.pan_share) * dice.uniform("pan", -WORLD.pan, WORLD.pan),
         light=light[dice.choice("light", len(LIGHTS))],
         spot=spot,
         time=moments,
@@ -220,13 +221,13 @@ def _sample_spots(dice: Dice, num_people: int, camera: Camera) -> Tensor:
     spots = (PORTRAIT_SPOT,) * num_people if camera == "portrait" and num_people == 1 else SPOTS[num_people]
     rows = []
     for k, (x, y, scale) in enumerate(spots):
-        loose = scale * (0.14 if num_people == 1 else 0.08)
+        loose = WORLD.loose / min(num_people, 2)
         rows.append(
             torch.stack(
                 [
                     x + dice.uniform(f"x{k}", -loose, loose),
-                    y + dice.uniform(f"y{k}", -0.04, 0.04),
-                    scale * dice.uniform(f"scale{k}", 0.95, 1.06),
+                    y + dice.uniform(f"y{k}", -loose / 2, loose / 2),
+                    scale * dice.uniform(f"scale{k}", 1 - WORLD.zoom, 1 + WORLD.zoom),
                 ],
                 -1,
             )

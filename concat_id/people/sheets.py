@@ -85,7 +85,7 @@ def overlay(rendering: Rendering, frame: int) -> Tensor:
         _draw_landmarks(
             picture[clip], rendering.landmarks[clip, frame], rendering.landmarks_visible[clip, frame]
         )
-        for x0, y0, x1, y1 in rendering.face_boxes[clip, frame].long().tolist():
+        for x0, y0, x1, y1 in rendering.face_boxes[clip, frame].round().long().tolist():
             for rows, columns in (
                 ((y0, y0 + 1), (x0, x1)),
                 ((y1 - 1, y1), (x0, x1)),
@@ -98,6 +98,7 @@ def overlay(rendering: Rendering, frame: int) -> Tensor:
 
 def _draw_landmarks(picture: Tensor, points: Tensor, visible: Tensor) -> None:
     """White where visible, else yellow."""
-    for (x, y), seen in zip(points.flatten(0, 1).long().tolist(), visible.flatten().tolist(), strict=True):
+    pixels = points.flatten(0, 1).round().long().tolist()
+    for (x, y), seen in zip(pixels, visible.flatten().tolist(), strict=True):
         color = torch.tensor([1.0, 1.0, float(seen)]).view(3, 1, 1)
         picture[:, max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1] = color

@@ -1,4 +1,7 @@
-"""Face boxes and landmarks from the geometry, and whether a landmark can be seen."""
+"""Face boxes and landmarks from the geometry, and whether a landmark can be seen.
+
+Points are in pixels; a pixel's centre lies on whole numbers, as in OpenCV, insightface, `train.alignment`.
+"""
 
 import torch
 from torch import Tensor
@@ -13,8 +16,8 @@ BROW_TO_CHIN = (0.56, -1.02)
 
 
 def to_pixels(x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
-    """Picture coordinates to pixels, (n, ..., 2); the first pixel's centre is at 0.5."""
-    return torch.stack([x * height / 2 + width / 2, (1 - y) * height / 2], -1)
+    """Picture coordinates to pixels, (n, ..., 2)."""
+    return torch.stack([x * height / 2 + (width - 1) / 2, ((1 - y) * height - 1) / 2], -1)
 
 
 def face_box(actor: Actor, height: int, width: int) -> Tensor:
@@ -34,7 +37,8 @@ def face_box(actor: Actor, height: int, width: int) -> Tensor:
     px, py, _ = actor.frame.project((x, y.expand_as(x), depth))
     corners = to_pixels(px.flatten(1), py.flatten(1), height, width)
     box = torch.cat([corners.amin(1), corners.amax(1)], -1)
-    return box.clamp(min=0).minimum(box.new_tensor([width, height, width, height]))
+    # The picture ends half a pixel beyond its outermost pixels' centres.
+    return box.clamp(min=-0.5).minimum(box.new_tensor([width, height, width, height]) - 0.5)
 
 
 def _width_at(actor: Actor, up: Tensor) -> Tensor:
@@ -88,7 +92,7 @@ def landmarks_visible(actor: Actor, points: Tensor, labels: Tensor, own: Tensor)
     normal = torch.nn.functional.normalize(normal, dim=-1)
     facing = torch.einsum("nkj,nj->nk", normal, actor.frame.rotation[:, 2]) > 0.12
     height, width = labels.shape[-2:]
-    column, row = points[..., 0].floor().long(), points[..., 1].floor().long()
+    column, row = points[..., 0].round().long(), points[..., 1].round().long()
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     frame = torch.arange(len(points), device=points.device).unsqueeze(1)
     row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)

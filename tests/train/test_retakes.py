@@ -16,7 +16,7 @@ from train.autoencoder import build_autoencoder
 from train.concat_id import ConcatIDTraining, differ_from_scene, weigh_retakes
 from train.curation.recognition import FaceEmbedder
 from train.flow_matching import velocity
-from train.latent_data import LatentBatches, LatentFolder, LatentPairs, Source
+from train.latent_data import LatentData, LatentFolder, LatentPairs, Source
 from train.retakes import draw_expressions, make_shard
 
 FACE_PACK = Path("assets/embedded/face_pack")
@@ -72,7 +72,14 @@ def test_takes_of_a_scene_are_drawn_together_with_the_same_references(toy_retake
     assert batch["captions"] == [" 2", " 3", " 0", " 1", " 2", " 3"] and batch["takes"] == 2
     references = batch["reference_latents"].unflatten(0, (-1, 2))
     assert torch.equal(references[:, 0], references[:, 1])
-    assert len(next(iter(LatentBatches([source])))["captions"]) == 6
+
+
+def test_a_batch_counts_clips_and_not_scenes(toy_retakes: Path) -> None:
+    for batch_size, clips in ((2, 2), (3, 2), (4, 4), (1, 2)):  # a scene is never torn apart
+        data = LatentData([Source(str(toy_retakes), batch_size)], [Source(str(toy_retakes), batch_size)])
+        assert len(next(iter(data.train_dataloader()))["captions"]) == clips
+        batches = list(data.val_dataloader())
+        assert [len(batch["captions"]) for batch in batches] == [clips] * (CLIPS // clips)
 
 
 def test_what_takes_have_in_common_counts_once_and_their_difference_more() -> None:
