@@ -96,7 +96,7 @@ def film_truth(
         drawn.frames[:, 0], drawn.labels[:, 0], drawn.landmarks[:, 0, 0], preset.height
     )
     shown = render(scenes, preset.height, preset.width)
-    frames, landmarks = shown.frames, shown.landmarks[:, :, 0] - 0.5
+    frames, landmarks = shown.frames, shown.landmarks[:, :, 0]
     vae = pipeline.vae
     with torch.no_grad():
         latents = torch.cat([encode(vae, part).float() for part in (frames.transpose(1, 2) * 2 - 1).split(8)])

@@ -64,7 +64,9 @@ class ChunkMaker:
 
     @torch.no_grad()
     def make(self, seed: int, split: Split) -> dict[str, Tensor]:
-        """Crops (N, 3, 112, 112) uint8 and whether they are `whole`, (N,) uint8; no frame serves twice."""
+        """A chunk: `crops` (N, 3, 112, 112) uint8, whether they are `whole`, (N,) uint8, and the number of the
+        whole crop that each was broken from, `source` (N,), -1 for most.
+        """
         crops, whole = [], []
         for frames, is_whole in self._frames(seed, split):
             found = [
@@ -75,7 +77,8 @@ class ChunkMaker:
             crops += found
             whole += [is_whole] * len(found)
         pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
-        return {"crops": pixels, "whole": torch.tensor(whole, dtype=torch.uint8)}
+        chunk = {"crops": pixels, "whole": torch.tensor(whole, dtype=torch.uint8)}
+        return with_broken_pixels(chunk, Generator().manual_seed(seed))
 
     def _frames(self, seed: int, split: Split) -> Iterator[tuple[np.ndarray, int]]:
         """Frames (N, H, W, 3) uint8 and whether their faces are whole."""
@@ -160,7 +163,7 @@ class ChunkMaker:
         cell = self.preset.height // latents.shape[-1]
         broken = latents[:, :, 0]
         for person in range(num_people):
-            landmarks = drawn.landmarks[:, 0, person] / cell - 0.5
+            landmarks = (drawn.landmarks[:, 0, person] + 0.5) / cell - 0.5
             broken, _ = break_faces(
                 broken,
                 latents[:, :, 0].roll(1, 0),
@@ -193,7 +196,24 @@ def load_crops(folder: Path, split: Split, num_chunks: int) -> dict[str, Tensor]
             torch.save(maker.make(20_000 * (number + 1), split), path.with_suffix(".partial"))
             path.with_suffix(".partial").rename(path)
         parts.append(torch.load(path, weights_only=True))
+    first = 0
+    for part in parts:
+        part["source"] = torch.where(part["source"] >= 0, part["source"] + first, -1)
+        first += len(part["crops"])
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def with_broken_pixels(chunk: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
+    """The chunk and, of every whole crop, one that is broken in its pixels if it shows."""
+    sources = chunk["whole"].nonzero().squeeze(1)
+    sources = sources[torch.randperm(len(sources), generator=generator)]
+    broken, shows = break_crops(chunk["crops"][sources].float() / 255, generator)
+    broken, sources = (broken[shows].clamp(0, 1) * 255).round().byte(), sources[shows]
+    return {
+        "crops": torch.cat([chunk["crops"], broken]),
+        "whole": torch.cat([chunk["whole"], torch.full((len(broken),), BROKEN, dtype=torch.uint8)]),
+        "source": torch.cat([torch.full((len(chunk["whole"]),), -1), sources]),
+    }
 
 
 @torch.no_grad()
@@ -256,7 +276,7 @@ class WholeFaceBatches(IterableDataset):
             tint=0.05,
             softness=1.8,
             noise=0.02,
-            compression=0.04,
+            compression=0,
         )
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -267,22 +287,20 @@ class WholeFaceBatches(IterableDataset):
             made += 1
 
     def _draw(self, generator: Generator) -> dict[str, Tensor]:
-        def take(crops: dict[str, Tensor], whole: int, share: float) -> Tensor:
-            rows = (crops["whole"] == whole).nonzero().squeeze(1)
+        def draw(fits: Tensor, share: float) -> Tensor:
+            rows = fits.nonzero().squeeze(1)
             chosen = torch.randint(len(rows), (round(share * self.batch_size),), generator=generator)
-            return crops["crops"][rows[chosen]].float() / 255
+            return rows[chosen]
 
-        whole, broken, damaged, judged = self.shares
-        spoilt, shows = break_crops(take(self.stored, WHOLE, damaged), generator)
-        parts = [
-            (take(self.stored, WHOLE, whole), WHOLE),
-            (take(self.stored, BROKEN, broken), BROKEN),
-            (spoilt[shows], BROKEN),
-            (take(self.judged, WHOLE, judged / 2), WHOLE),
-            (take(self.judged, BROKEN, judged / 2), BROKEN),
-        ]
-        crops = torch.cat([part for part, _ in parts])
-        labels = torch.cat([torch.full((len(part),), float(label)) for part, label in parts])
+        whole, broken, paired, judged = self.shares
+        is_whole, source = self.stored["whole"] == WHOLE, self.stored["source"]
+        spoilt = draw(source >= 0, paired / 2)
+        rows = [draw(is_whole, whole), draw(~is_whole & (source < 0), broken), spoilt, source[spoilt]]
+        by_eye = self.judged["whole"] == WHOLE
+        picked = torch.cat([draw(by_eye, judged / 2), draw(~by_eye, judged / 2)])
+        rows = torch.cat(rows)
+        crops = torch.cat([self.stored["crops"][rows], self.judged["crops"][picked]]).float() / 255
+        labels = torch.cat([self.stored["whole"][rows], self.judged["whole"][picked]]).float()
         return {"crops": self.degradation(jitter_crops(crops, generator), generator), "whole": labels}
 
 
@@ -290,7 +308,8 @@ class WholeFaceData(L.LightningDataModule):
     """Crops made by `ChunkMaker`, and faces of the first shipped model that were judged by eye.
 
     Args:
-        shares: of a batch: whole, broken in the latents or by the model, broken in pixels, judged by eye.
+        shares: of a batch: whole; broken in the latents or by the model; whole beside the same broken in
+            pixels; judged by eye, half of them whole.
     """
 
     def __init__(
@@ -299,7 +318,7 @@ class WholeFaceData(L.LightningDataModule):
         num_chunks: int = 12,
         judged: str = "train/judged_faces/training.webp",
         batch_size: int = 64,
-        shares: tuple[float, float, float, float] = (0.35, 0.25, 0.15, 0.25),
+        shares: tuple[float, float, float, float] = (0.2, 0.3, 0.3, 0.2),
         validation_batches: int = 6,
         seed: int = 0,
     ) -> None:
@@ -321,7 +340,7 @@ class WholeFaceData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """What the synthetic part of the training looks like on people never seen."""
-        shares = (0.5, 0.3, 0.2, 0.0)
+        shares = (0.3, 0.3, 0.4, 0.0)
         batches = WholeFaceBatches(
             self.validation_crops, self.judged_crops, 128, shares, 1, self.validation_batches
         )

@@ -11,7 +11,14 @@ from concat_id.evaluation.wholeness import CROP_PX
 from train.alignment import ARCFACE_POINTS
 from train.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, Operation, break_faces
 from train.measure.whole_faces import HELD_OUT, split_held_out
-from train.whole_face_data import BROKEN, WHOLE, WholeFaceBatches, break_crops, read_judged
+from train.whole_face_data import (
+    BROKEN,
+    WHOLE,
+    WholeFaceBatches,
+    break_crops,
+    read_judged,
+    with_broken_pixels,
+)
 from train.whole_faces import WholeFaces
 
 
@@ -44,14 +51,27 @@ def test_damage_that_does_not_show_does_not_count(generator: torch.Generator) ->
     assert not break_crops(plain, generator)[1].any()
 
 
+def test_what_is_broken_in_its_pixels_knows_what_it_was(
+    crops: torch.Tensor, generator: torch.Generator
+) -> None:
+    chunk = {"crops": (crops * 255).byte(), "whole": torch.tensor([1] * 6 + [0] * 2, dtype=torch.uint8)}
+    grown = with_broken_pixels(chunk, generator)
+    added = grown["source"] >= 0
+    assert 1 <= added.sum() <= 6 and grown["source"][added].max() < 6 and not grown["whole"][added].any()
+    before, after = grown["crops"][grown["source"][added]], grown["crops"][added]
+    change = (before.float() - after.float()).abs().mean((1, 2, 3))
+    assert change.min() > 0.5 and change.max() < 60
+
+
 def test_batches_hold_both_kinds_in_their_shares(generator: torch.Generator) -> None:
     stored = {
         "crops": torch.randint(0, 256, (12, 3, CROP_PX, CROP_PX), generator=generator).byte(),
         "whole": torch.tensor([WHOLE, BROKEN] * 6, dtype=torch.uint8),
+        "source": torch.tensor([-1] * 11 + [0]),
     }
-    batch = next(iter(WholeFaceBatches(stored, stored, 16, (0.5, 0.25, 0.0, 0.25), seed=0)))
+    batch = next(iter(WholeFaceBatches(stored, stored, 16, (0.25, 0.25, 0.25, 0.25), seed=0)))
     assert batch["crops"].shape == (16, 3, CROP_PX, CROP_PX) and 0 <= batch["crops"].min()
-    assert batch["whole"].sum() == 10
+    assert batch["whole"].tolist() == [1] * 4 + [0] * 4 + [0] * 2 + [1] * 2 + [1] * 2 + [0] * 2
 
 
 def test_it_learns_to_tell_noise_from_nothing() -> None:
