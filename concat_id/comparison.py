@@ -17,7 +17,7 @@ MAX_SIDES = 4
 # What settings are called in a comparison; texts only by a digest, as votes are published.
 TRAITS: dict[str, Callable[[Job], str]] = {
     "model": lambda job: job.preset,
-    "likeness": lambda job: f"{_likeness(job.settings):g}",
+    "likeness": lambda job: f"{job.settings.reference_guidance_scale:g}",
     "guidance": lambda job: f"{job.settings.guidance_scale:g}",
     "steps": lambda job: str(job.settings.num_inference_steps),
     "seed": lambda job: str(job.settings.seed),
@@ -25,12 +25,15 @@ TRAITS: dict[str, Callable[[Job], str]] = {
     "frames": lambda job: str(job.settings.num_frames),
     "size": lambda job: f"{job.settings.width} × {job.settings.height}",
     "fps": lambda job: str(job.settings.fps),
+    "noise shift": lambda job: _show(job.settings.shift),
+    "skipped blocks": lambda job: _show(job.settings.skip_guidance_layers),
+    "text tokens": lambda job: _show(job.settings.max_sequence_length),
 }
 
 # One click each; what they are called, and how they change the settings.
 VARIATIONS: dict[str, Callable[[Settings], Settings]] = {
     "More likeness": lambda settings: replace(
-        settings, reference_guidance_scale=min(_likeness(settings) + 1, MAX_GUIDANCE)
+        settings, reference_guidance_scale=min(settings.reference_guidance_scale + 1, MAX_GUIDANCE)
     ),
     "More guidance": lambda settings: replace(
         settings, guidance_scale=min(settings.guidance_scale + 2, MAX_GUIDANCE)
@@ -66,11 +69,12 @@ def vary(job: Job, preset: str, settings: Settings) -> Job:
     """The same references and prompt with other settings, resolved.
 
     Args:
-        preset: another model takes its own size, length and negative prompt.
+        preset: another model takes its own values of all but these.
         settings: seed, steps, guidance and likeness as wanted.
     """
     if preset != job.preset:
-        settings = replace(settings, negative_prompt=None, num_frames=None, height=None, width=None, fps=None)
+        wanted = ("seed", "num_inference_steps", "guidance_scale", "reference_guidance_scale")
+        settings = Settings(**{name: getattr(settings, name) for name in wanted})
     return replace(job, preset=preset, settings=settings).resolve()
 
 
@@ -85,7 +89,8 @@ def _subject(run: Run) -> tuple:
     return run.job.task, run.job.prompt, run.pictures_sha256, tuple(choices)
 
 
-def _likeness(settings: Settings) -> float:
-    """The strength of the references; 1 is the method as it is."""
-    strength = settings.reference_guidance_scale
-    return 1.0 if strength is None else strength
+def _show(value: float | tuple[int, ...] | None) -> str:
+    """A setting; runs from before it was written down do not have it."""
+    if value is None:
+        return "unknown"
+    return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else f"{value:g}"

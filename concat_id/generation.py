@@ -223,7 +223,8 @@ def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedRefe
     """The pipeline's denoising loop with a resolved job's values."""
     import torch
 
-    settings, preset = job.settings, PRESETS[job.preset]
+    settings = job.settings
+    pipeline.scheduler.set_shift(settings.shift)
     return pipeline.stream(
         job.prompt,
         [reference.picture for reference in prepared],
@@ -234,8 +235,8 @@ def _stream(pipeline: ConcatIDWanPipeline, job: Job, prepared: list[PreparedRefe
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         reference_guidance_scale=settings.reference_guidance_scale,
-        skip_guidance_layers=preset.skip_guidance_layers,
+        skip_guidance_layers=settings.skip_guidance_layers,
         # Drawn on the processor: the same noise on every machine.
         generator=torch.Generator("cpu").manual_seed(settings.seed),
-        max_sequence_length=preset.max_sequence_length,
+        max_sequence_length=settings.max_sequence_length,
     )

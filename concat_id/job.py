@@ -36,6 +36,8 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
 MAX_FPS = 60
+MAX_TEXT_TOKENS = 512
+MAX_LAYERS = 100
 # The autoencoder's strides and the transformer's patches.
 SIDE_MULTIPLE_PX = 16
 FRAME_STRIDE = 4
@@ -61,12 +63,33 @@ class Settings:
     seed: int | None = None  # 0 to 2^32 - 1
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
-    reference_guidance_scale: float | None = None  # None in preset and job: off
+    reference_guidance_scale: float | None = None  # 1: off
     negative_prompt: str | None = None
     num_frames: int | None = None  # 4 k + 1
     height: int | None = None  # px, a multiple of 16
     width: int | None = None  # px, a multiple of 16
     fps: int | None = None
+    # What a form does not ask for, but a video depends on: with it, the job outlives changes of its preset.
+    skip_guidance_layers: tuple[int, ...] | None = None
+    shift: float | None = None
+    max_sequence_length: int | None = None  # text tokens
+
+    def __post_init__(self) -> None:
+        if isinstance(self.skip_guidance_layers, list):  # as JSON has it
+            object.__setattr__(self, "skip_guidance_layers", tuple(self.skip_guidance_layers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON types."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def of(cls, preset: Preset) -> Settings:
+        """A preset's own, without a seed."""
+        return cls(
+            **{entry.name: getattr(preset, entry.name) for entry in fields(cls) if entry.name != "seed"}
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,8 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""
-        return asdict(self) | {"references": [asdict(reference) for reference in self.references]}
+        references = [asdict(reference) for reference in self.references]
+        return asdict(self) | {"references": references, "settings": self.settings.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -129,7 +153,10 @@ class Job:
     @classmethod
     def from_file(cls, data: Any, folder: Path) -> Job:
         """Read what a file in a folder says of a job, as it is or in a sidecar."""
-        job = cls.from_dict(data["job"] if isinstance(data, dict) and "job" in data else data)
+        is_sidecar = isinstance(data, dict) and "job" in data
+        job = cls.from_dict(data["job"] if is_sidecar else data)
+        if is_sidecar and job.settings.reference_guidance_scale is None:  # earlier sidecars: off
+            job = replace(job, settings=replace(job.settings, reference_guidance_scale=1.0))
         return job.with_pictures([folder / reference.picture for reference in job.references])
 
     def _check_task(self, preset: Preset) -> None:
@@ -176,17 +203,15 @@ def _check_reference(reference: Reference) -> None:
 
 def _resolve_settings(settings: Settings, preset: Preset) -> Settings:
     """Fill in the preset's values and a random seed, and check everything."""
-    defaults = {
-        setting.name: getattr(preset, setting.name) for setting in fields(Settings) if setting.name != "seed"
-    }
-    defaults["seed"] = secrets.randbelow(SEED_LIMIT)
-    given = {name: value for name, value in asdict(settings).items() if value is not None}
-    settings = Settings(**defaults | given)
+    given = {name: value for name, value in vars(settings).items() if value is not None}
+    settings = replace(Settings.of(preset), **{"seed": secrets.randbelow(SEED_LIMIT)} | given)
     _check_integer("seed", settings.seed, 0, SEED_LIMIT - 1)
     _check_integer("num_inference_steps", settings.num_inference_steps, 1, MAX_STEPS)
     _check_number("guidance_scale", settings.guidance_scale)
-    if settings.reference_guidance_scale is not None:
-        _check_number("reference_guidance_scale", settings.reference_guidance_scale)
+    _check_number("reference_guidance_scale", settings.reference_guidance_scale)
+    _check_number("shift", settings.shift, low=0.1)
+    _check_integer("max_sequence_length", settings.max_sequence_length, 1, MAX_TEXT_TOKENS)
+    _check_layers(settings.skip_guidance_layers)
     _check_text("negative_prompt", settings.negative_prompt)
     _check_integer("fps", settings.fps, 1, MAX_FPS)
     _check_shape(settings, preset)
@@ -216,11 +241,21 @@ def _check_integer(name: str, value: Any, low: int, high: int) -> None:
     _check(ok, f"{name} must be a whole number from {low} to {high}, got {_show(value)}.")
 
 
-def _check_number(name: str, value: Any) -> None:
-    """Refuse what is not a strength of guidance."""
+def _check_number(name: str, value: Any, *, low: float = 0.0) -> None:
+    """Refuse what is not a number of the range."""
     ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    ok = ok and 0 <= value <= MAX_GUIDANCE
-    _check(ok, f"{name} must be from 0 to {MAX_GUIDANCE:g}, got {_show(value)}.")
+    ok = ok and low <= value <= MAX_GUIDANCE
+    _check(ok, f"{name} must be from {low:g} to {MAX_GUIDANCE:g}, got {_show(value)}.")
+
+
+def _check_layers(value: Any) -> None:
+    """Refuse what are not numbers of blocks; which of them the model has, the pipeline knows."""
+    _check(
+        isinstance(value, tuple) and len(value) <= MAX_LAYERS,
+        f"skip_guidance_layers must be a list of at most {MAX_LAYERS} numbers, got {_show(value)}.",
+    )
+    for number in value:
+        _check_integer("each of skip_guidance_layers", number, 0, MAX_LAYERS)
 
 
 def _check_text(name: str, value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _PARSER_FILES = ("*.json", "model.safetensors")
 # All of a Wan repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
+# The parts of a pipeline that have weights.
+_WEIGHTED = ("transformer", "text_encoder", "vae")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +54,15 @@ def load_pipeline(
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
     """
     device, preset = choose_device(device), PRESETS[name]
-    pipeline = _load_pipeline(pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
-    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
+    pipeline = _load_pipeline(pipeline_folder(name), device, dtype or choose_dtype(device))
+    if preset.adapter:
+        pipeline = _adapt(pipeline, locate(preset.adapter))
+    pipeline.scheduler.set_shift(preset.shift)
+    return pipeline
 
 
 @lru_cache(maxsize=1)
-def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
+def _load_pipeline(folder: Path, device: str, dtype: torch.dtype) -> ConcatIDWanPipeline:
     """Load a pipeline and place it."""
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
@@ -68,7 +74,7 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
     dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
     pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
+        pipeline.scheduler.config, use_dynamic_shifting=False
     )
     pipeline.set_progress_bar_config(disable=True)
     if is_short_of_memory(device):
@@ -136,13 +142,17 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 
 @lru_cache(maxsize=8)
 def weights_digest(name: str) -> str:
-    """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
-    digest, adapter = hashlib.sha256(), PRESETS[name].adapter
-    shards = sorted((pipeline_folder(name) / "transformer").glob("*.safetensors"))
-    for path in [*shards, *([locate(adapter)] if adapter else [])]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    """SHA-256 of all weights that a preset makes videos with: which model made a video."""
+    folder, adapter = pipeline_folder(name), PRESETS[name].adapter
+    paths = [path for part in _WEIGHTED for path in sorted((folder / part).glob("*.safetensors"))]
+    paths += [locate(adapter)] if adapter else []
+    with ThreadPoolExecutor() as pool:  # Wan's text encoder alone has 20 GB
+        return hashlib.sha256(b"".join(pool.map(_digest, paths))).hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _hide_loading_bars() -> None:

@@ -42,7 +42,7 @@ class Preset:
     # Sampling
     num_inference_steps: int
     guidance_scale: float
-    reference_guidance_scale: float | None  # None: off
+    reference_guidance_scale: float  # 1: off
     skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
     shift: float
     negative_prompt: str
@@ -92,7 +92,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         width=832,
         num_inference_steps=50,
         guidance_scale=5.0,
-        reference_guidance_scale=None,
+        reference_guidance_scale=1.0,
         skip_guidance_layers=(),
         shift=5.0,
         negative_prompt=_WAN_NEGATIVE_PROMPT,
@@ -162,7 +162,7 @@ PRESETS: dict[str, Preset] = {
         adapter=EMBEDDED / "adapters" / "draft.safetensors",
         num_inference_steps=4,
         guidance_scale=1.0,
-        reference_guidance_scale=None,
+        reference_guidance_scale=1.0,
         draft=None,
     ),
     "embedded-stage1": _stage("Embedded model, stage I pairs", "stage1"),

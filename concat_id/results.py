@@ -43,7 +43,7 @@ def describe_run(
     notes: Sequence[Sequence[str]],
     scores: Scores | None,
     model: str,
-    transformer_sha256: str,
+    weights_sha256: str,
 ) -> dict[str, Any]:
     """What went in and what came out, besides the job; the same for every run of the same job."""
     references = [
@@ -53,7 +53,7 @@ def describe_run(
     return {
         "references": references,
         "scores": scores.to_dict() if scores else None,
-        "model": {"title": model, "transformer_sha256": transformer_sha256},
+        "model": {"title": model, "weights_sha256": weights_sha256},
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from concat_id import batch
 from concat_id.__main__ import main
 from concat_id.batch import Outcome, plan_batch, run_batch
 from concat_id.errors import InvalidJob
+from concat_id.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 
@@ -86,6 +88,19 @@ def test_the_name_follows_from_what_the_video_is_made_of(folder: Path) -> None:
     assert first[0] == first[1] and len(set(first)) == 5
     assert names(path) == first
     portrait(4).save(folder / "face.png")
+    assert not set(first) & set(names(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"shift": 1.5}, {"skip_guidance_layers": (3,)}, {"max_sequence_length": 8}, {"guidance_scale": 1.5}],
+)
+def test_the_name_follows_the_preset_s_sampling(
+    change: dict, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_lines(folder, job(), job(seed=None))
+    first = names(path)
+    monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], **change))
     assert not set(first) & set(names(path))
 
 

@@ -90,7 +90,12 @@ def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.
     line = ["generate", "--job", str(tmp_path / "first" / "out.json"), "--device", "cpu"]
     assert main([*line, "--output", str(tmp_path / "second" / "out.mp4")]) == 0
     first, second = (tmp_path / folder / "out.mp4" for folder in ("first", "second"))
-    assert is_same_video(first, second)
+    assert is_same_video(first, second) and "other weights" not in capsys.readouterr().err
+    sidecar = tmp_path / "first" / "out.json"
+    report = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(report | {"model": {"weights_sha256": "0" * 64}}))
+    assert main([*line, "--output", str(tmp_path / "third.mp4")]) == 0
+    assert "was made by other weights than 'toy' has now" in capsys.readouterr().err
     assert main([*line, "--prompt", "A person sits.", "--steps", "2"]) == 2
     assert "--job and --prompt, --steps were both given" in capsys.readouterr().err
 

@@ -36,7 +36,7 @@ def test_resolving_fills_in_the_presets_values(name: str) -> None:
 
 
 def test_given_settings_are_kept() -> None:
-    given = Settings(7, 3, 1.5, 2.0, "blurry", 9, 64, 96, 12)
+    given = Settings(7, 3, 1.5, 2.0, "blurry", 9, 64, 96, 12, (2, 3), 1.5, 32)
     assert replace(JOB, settings=given).resolve().settings == given
 
 
@@ -99,6 +99,10 @@ def test_missing_keys_are_refused_by_name() -> None:
         (with_settings(num_inference_steps=0), "num_inference_steps must be"),
         (with_settings(guidance_scale=float("nan")), "guidance_scale must be from 0 to 30, got nan"),
         (with_settings(reference_guidance_scale=-1.0), "reference_guidance_scale must be"),
+        (with_settings(shift=0), "shift must be from 0.1 to 30, got 0"),
+        (with_settings(max_sequence_length=0), "max_sequence_length must be a whole number from 1 to 512"),
+        (with_settings(skip_guidance_layers=1), "skip_guidance_layers must be a list of at most 100 numbers"),
+        (with_settings(skip_guidance_layers=[-1]), "each of skip_guidance_layers must be a whole number"),
         (with_settings(negative_prompt=5), "negative_prompt must be a text"),
         (with_settings(num_frames=16), r"num_frames must be 4 k \+ 1, got 16; try 13"),
         (with_settings(num_frames=401), "num_frames must be a whole number from 1 to 34"),
@@ -181,7 +185,7 @@ def test_a_presets_limit_of_references_holds(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("wrap", [lambda job: job, lambda job: {"job": job, "scores": None}])
 def test_a_file_s_pictures_are_relative_to_it(wrap: Any, tmp_path: Path) -> None:
-    job = replace(JOB, references=(FACE, Reference("face", "/elsewhere/face.png")))
+    job = replace(JOB.resolve(), references=(FACE, Reference("face", "/elsewhere/face.png")))
     (tmp_path / "job.json").write_text(json.dumps(wrap(job.to_dict())))
     loaded = Job.load(tmp_path / "job.json")
     assert [reference.picture for reference in loaded.references] == [
@@ -189,6 +193,14 @@ def test_a_file_s_pictures_are_relative_to_it(wrap: Any, tmp_path: Path) -> None
         "/elsewhere/face.png",
     ]
     assert loaded.with_pictures(["face.png", "/elsewhere/face.png"]) == job
+
+
+def test_an_earlier_sidecar_s_missing_reference_guidance_was_off(tmp_path: Path) -> None:
+    data = JOB.to_dict() | {"settings": {"seed": 7, "reference_guidance_scale": None}}
+    for name, content in (("sidecar", {"job": data}), ("job", data)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    assert Job.load(tmp_path / "sidecar.json").settings.reference_guidance_scale == 1
+    assert Job.load(tmp_path / "job.json").settings.reference_guidance_scale is None
 
 
 @pytest.mark.parametrize("text", ["{", "\u00ff", "[1]", "3"])

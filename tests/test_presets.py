@@ -225,11 +225,12 @@ def test_an_authors_checkpoint_is_converted_once_and_kept(
     assert (tmp_path / "cache" / "presets" / "released" / "model_index.json").is_file()
 
 
-def test_weights_are_told_apart(toy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["transformer", "text_encoder", "vae"])
+def test_weights_are_told_apart(toy: str, part: str, tmp_path: Path) -> None:
     digest = loading.weights_digest(toy)
     assert len(digest) == 64
     loading.weights_digest.cache_clear()
-    weights_file = next((tmp_path / "toy" / "transformer").glob("*.safetensors"))
+    weights_file = next((tmp_path / "toy" / part).glob("*.safetensors"))
     data = bytearray(weights_file.read_bytes())
     data[-1] ^= 1
     weights_file.write_bytes(data)

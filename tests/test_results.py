@@ -13,6 +13,7 @@ from toys import is_same_video, portrait, run
 from concat_id import results
 from concat_id.job import Job, Reference, Settings
 from concat_id.pictures import load_picture
+from concat_id.presets import PRESETS
 from concat_id.provenance import verify
 from concat_id.video import read_metadata, read_video
 from concat_id.watermark import detect
@@ -37,7 +38,36 @@ def test_the_sidecar_makes_the_same_video_again(job: Job, tmp_path: Path) -> Non
     assert is_same_video(first.video, second.video)
     assert first.scores == second.scores
     assert sidecar["scores"] == json.loads(json.dumps(first.scores.to_dict()))
-    assert len(sidecar["model"]["transformer_sha256"]) == 64 and sidecar["seconds"] > 0
+    assert len(sidecar["model"]["weights_sha256"]) == 64 and sidecar["seconds"] > 0
+
+
+def test_the_sidecar_makes_the_same_video_after_its_preset_changed(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampled = {"guidance_scale": 3.0, "reference_guidance_scale": 2.0, "skip_guidance_layers": (1,)}
+    monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], **sampled))
+    _, first = run(job, tmp_path / "first.mp4", preview_every=0)
+    changed = {
+        "num_inference_steps": 3,
+        "guidance_scale": 1.5,
+        "reference_guidance_scale": 3.0,
+        "skip_guidance_layers": (),
+        "shift": 1.5,
+        "negative_prompt": "rain",
+        "max_sequence_length": 8,
+    }
+    monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], **changed))
+    _, second = run(Job.load(first.sidecar), tmp_path / "second.mp4", preview_every=0)
+    assert np.array_equal(first.frames, second.frames)
+    for name in changed:
+        _, other = run(
+            with_settings(first.job, **{name: changed[name]}), tmp_path / "other.mp4", preview_every=0
+        )
+        assert not np.array_equal(first.frames, other.frames)
+
+
+def with_settings(job: Job, **settings: object) -> Job:
+    return replace(job, settings=replace(job.settings, **settings))
 
 
 def test_every_video_is_marked_and_signed(job: Job, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from concat_id.comparison import check_comparable, name_differences, vary
 from concat_id.errors import ForeignVideo, InputError, NotComparable, RunNotFound
 from concat_id.job import Job, Reference, Settings
+from concat_id.presets import PRESETS
 from concat_id.results import describe_run, write_result
 from concat_id.runs import ORDERS, Library, Run
 from concat_id.scoring import FrameScores, Scores
@@ -184,8 +185,17 @@ def test_a_video_of_others_is_refused(tmp_path: Path) -> None:
 
 def test_videos_are_named_by_what_differs(library: Library, picture: Path) -> None:
     one, two = make_run(library, ANN, picture), make_run(library, ANN, picture, reference_guidance_scale=2.0)
-    assert name_differences([one.job, two.job]) == ["likeness 2.5", "likeness 2"]
+    own = f"likeness {one.job.settings.reference_guidance_scale:g}"
+    assert name_differences([one.job, two.job]) == [own, "likeness 2"]
     assert name_differences([one.job, one.job]) == ["", ""]
+    earlier, later = (
+        replace(one.job, settings=replace(one.job.settings, shift=shift, skip_guidance_layers=layers))
+        for shift, layers in ((None, ()), (4.0, (1, 2)))
+    )
+    assert name_differences([earlier, later]) == [
+        "noise shift unknown, skipped blocks none",
+        "noise shift 4, skipped blocks 1 2",
+    ]
     secret = replace(one.job, settings=replace(one.job.settings, negative_prompt="my secret"))
     assert "secret" not in name_differences([one.job, secret])[1]
 
@@ -212,7 +222,8 @@ def test_a_variation_keeps_the_seed_and_the_pictures(library: Library, picture: 
     assert strength != 2 and replace(more.settings, reference_guidance_scale=strength) == job.settings
     assert more.references == job.references
     other = vary(job, "wan-1.3b-adaln", replace(job.settings, num_inference_steps=9))
-    settings = other.settings
+    settings, own = other.settings, PRESETS["wan-1.3b-adaln"]
+    assert (settings.shift, settings.skip_guidance_layers) == (own.shift, own.skip_guidance_layers)
     assert (settings.seed, settings.num_inference_steps, settings.num_frames) == (7, 9, 81)
 
 

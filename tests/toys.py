@@ -102,7 +102,7 @@ def toy_preset(folder: Path) -> Preset:
         width=64,
         num_frames=9,
         num_inference_steps=4,
-        reference_guidance_scale=None,
+        reference_guidance_scale=1.0,
         draft=None,
         title="Toy",
     )

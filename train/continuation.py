@@ -53,7 +53,7 @@ class ContinuingPipeline(ConcatIDWanPipeline):
 
     def prepare_timesteps(self, num_inference_steps: int) -> Tensor:
         """The levels of the whole schedule that lie below the start, and the start itself."""
-        shift = self.scheduler.config.shift
+        shift = self.scheduler.shift
         start = self.start / (shift - (shift - 1) * self.start)  # before the scheduler's shift
         sigmas = np.linspace(1, 0, num_inference_steps + 1)[:-1]
         sigmas = [start, *(sigma for sigma in sigmas if sigma < start - 1e-6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
         _refuse_beside("jobs", options)
         return run_jobs(options)
     job = read_job(options).resolve()
+    if options.job:
+        _warn_of_other_weights(options.job, job.preset)
     from concat_id.generation import Preview, Result, generate
 
     scores = None
@@ -117,6 +120,19 @@ def _refuse_beside(file: str, options: argparse.Namespace) -> None:
     given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
     if given:
         raise InvalidJob(f"--{file} and {', '.join(given)} were both given; change the file instead.")
+
+
+def _warn_of_other_weights(path: Path, preset: str) -> None:
+    """Say that a sidecar's video will not come out the same."""
+    from concat_id.loading import weights_digest
+
+    report = json.loads(path.read_text(encoding="utf-8"))
+    made_by = (report.get("model") or {}).get("weights_sha256")
+    if made_by and made_by != weights_digest(preset):
+        print(
+            f"warning: '{path}' was made by other weights than '{preset}' has now: the video will differ.",
+            file=sys.stderr,
+        )
 
 
 def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:

@@ -19,6 +19,7 @@ from concat_id.evaluation.plots import plot_frames, plot_likeness
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
 from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
 from concat_id.evaluation.sheets import write_sheet
+from concat_id.job import Settings
 from concat_id.loading import weights_digest
 from concat_id.own_weights import OwnWeights
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
@@ -131,7 +132,8 @@ def _report(
         "title": PRESETS[plan.preset].title,
         "command": plan.command,
         "protocol": plan.protocol,
-        "transformer_sha256": weights_digest(plan.preset),
+        "weights_sha256": weights_digest(plan.preset),
+        "settings": Settings.of(PRESETS[plan.preset]).to_dict(),
         "reader_accuracy": judges.reader.accuracy if judges.reader else {},
         "not_computed": reasons,
         "sets": {

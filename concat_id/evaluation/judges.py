@@ -81,10 +81,14 @@ class Judges:
 
     def picks(self, role: Role, right: Subject, frames: np.ndarray, gallery: Sequence[Subject]) -> float:
         """1 if of all garments or places the right one is most like that in frames (T, H, W, 3), else 0."""
-        pictures = [self.prepare(role, subject) for subject in gallery]
-        compare = {"garment": compare_garments, "background": compare_places}[role]
-        likenesses = compare(pictures, frames[::RETRIEVAL_STRIDE], self.clothes_parser, self.scorer.clip)
+        likenesses = self.compare(role, gallery, frames[::RETRIEVAL_STRIDE])
         return float(likenesses is not None and gallery[int(np.argmax(likenesses))] == right)
+
+    def compare(self, role: Role, subjects: Sequence[Subject], frames: np.ndarray) -> list[float] | None:
+        """Likeness of frames (T, H, W, 3) to each garment or place; None where no frame shows the place."""
+        pictures = [self.prepare(role, subject) for subject in subjects]
+        compare = {"garment": compare_garments, "background": compare_places}[role]
+        return compare(pictures, frames, self.clothes_parser, self.scorer.clip)
 
     def prepare(self, role: Role, subject: Subject) -> Image:
         """A garment or place as the model of the preset sees it; kept from one call to the next."""
@@ -102,17 +106,18 @@ def load_judges(preset: str) -> Judges:
     What is missing is named in a `WeightsUnavailable`.
     """
     model = PRESETS[preset]
-    drawn = [READER, WHOLENESS] if model.knows_drawn_people_only else []
-    sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
-    weights = [locate(source) for source in [*sources, *drawn]]
+    drawn = model.knows_drawn_people_only
+    clothes_parser = model.clothes_parser if NEED_CLOTHES & set(model.tasks) else None
+    sources = [model.curricular, model.video_clip, model.score_pack, model.clip, clothes_parser]
+    sources += [READER, WHOLENESS] if drawn else []
     return Judges(
         scorer=load_face_tools(preset).scorer,
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
         reader=ClipReader(READER) if drawn else None,
         wholeness=WholenessJudge(WHOLENESS) if drawn else None,
-        clothes_parser=load_clothes_parser(preset) if NEED_CLOTHES & set(model.tasks) else None,
-        fingerprint=_fingerprint(weights),
+        clothes_parser=load_clothes_parser(preset) if clothes_parser else None,
+        fingerprint=_fingerprint(map(locate, filter(None, sources))),
     )
 
 

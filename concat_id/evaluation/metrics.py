@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,6 @@ class Measurement:
 def measure(
     case: Case,
     frames: np.ndarray,
-    job_scores: Mapping[str, Any],
     judges: Judges,
     *,
     protocol: Protocol,
@@ -62,7 +60,6 @@ def measure(
     """Measure a video, (T, H, W, 3) uint8 RGB.
 
     Args:
-        job_scores: what the job reported of the video; garments and places are scored there.
         galleries: among whom the references in the video are to be found again.
     """
     people = [_know(judges, person) for person in case.people]
@@ -75,7 +72,6 @@ def measure(
         for person, track in zip(people, tracks, strict=True)
     ]
     values = {
-        **{name: job_scores[name] for name in ("garment", "background") if name in job_scores},
         **{name: value for name, value in scores.items() if isinstance(value, float)},
         **summarize_cursim(cursim, drops_zeros=protocol.drops_zeros),
         "viclip": judges.video_text.score(frames, case.prompt),
@@ -98,6 +94,8 @@ def measure(
         values["retrieval"] = is_found_again(case.people[0], tracks[0], galleries["face"], judges)
     if case.companion:
         role = SETS[case.set_name].companion
+        likenesses = judges.compare(role, [case.companion], seen)
+        values |= {role: likenesses[0]} if likenesses else {}
         values[f"{role}_retrieval"] = judges.picks(role, case.companion, seen, galleries[role])
     read = judges.reader.read(frames) if judges.reader and len(people) == 1 else {}
     values |= {

@@ -106,9 +106,8 @@ def load_errors(folder: Path, cases: Sequence[Case]) -> dict[str, str]:
 
 def _measure(case: Case, video: Path, judges: Judges, protocol: str, galleries: Galleries) -> dict[str, Any]:
     """A video's figures, from the file: the same whenever they are computed."""
-    scores = _read(video.with_suffix(".json")).get("scores") or {}
     frames = read_video(video).frames
-    return asdict(measure(case, frames, scores, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
+    return asdict(measure(case, frames, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
 
 
 def _key(case: Case, preset: str) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def _key(case: Case, preset: str) -> dict[str, Any]:
     pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
     return {
         "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
-        "transformer_sha256": weights_digest(preset),
+        "weights_sha256": weights_digest(preset),
     }
 
 

@@ -43,8 +43,9 @@ RECALL = """(kept, ...values) => {
     return fits && !new URLSearchParams(location.search).has('run') ? kept : values;
 }"""
 
-# Settings that the command line sets, and no form.
-NOT_IN_FORMS = ("num_frames", "height", "width", "fps")
+# Settings that a job may have of its own, and no form sets.
+FORMAT = ("num_frames", "height", "width", "fps")
+SAMPLING = ("skip_guidance_layers", "shift", "max_sequence_length")
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,10 @@ class Desk:
             )
         if job.preset not in self.models:
             gr.Warning(f"This was made with another model: {job.preset}. Here it looks different.")
-        elif any(getattr(job.settings, name) != getattr(PRESETS[job.preset], name) for name in NOT_IN_FORMS):
+        elif _differs(job, FORMAT):
             gr.Warning("This was made with another size, length or rate than the form here makes.")
+        elif _differs(job, SAMPLING):
+            gr.Warning("This was made when the model sampled in another way. Here it looks different.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
 
     def compare(self, names: Sequence[str]) -> dict[Any, Any]:
@@ -133,6 +136,12 @@ class Desk:
             self.compared: Compared(tuple(names), secrets.token_hex(4)),
             self.tabs: gr.Tabs(selected="compare"),
         }
+
+
+def _differs(job: Job, names: Sequence[str]) -> bool:
+    """Whether a job has other values than its preset; those of earlier versions are not known."""
+    own = ((getattr(job.settings, name), getattr(PRESETS[job.preset], name)) for name in names)
+    return any(value is not None and value != preset for value, preset in own)
 
 
 def build_visitor() -> gr.BrowserState:

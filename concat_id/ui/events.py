@@ -100,5 +100,5 @@ def gpu_seconds(job: Job, output: Path) -> int:
     settings = job.settings
     frames = (settings.num_frames - 1) // 4 + 1 + len(job.references)
     tokens = frames * (settings.height // 16) * (settings.width // 16)
-    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale not in (None, 1))
+    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale != 1)
     return START_SECONDS + round(settings.num_inference_steps * passes * tokens * SECONDS_PER_TOKEN)

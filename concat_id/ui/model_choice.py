@@ -72,7 +72,7 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
             choice.model: name,
             settings.steps: preset.num_inference_steps,
             settings.guidance: preset.guidance_scale,
-            settings.likeness: preset.reference_guidance_scale or 1,
+            settings.likeness: preset.reference_guidance_scale,
         }
 
     def suggest_all(name: str) -> dict[Any, Any]:

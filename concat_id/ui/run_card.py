@@ -58,8 +58,7 @@ def describe_model(job: Job) -> str:
 
 def describe_likeness(job: Job) -> str:
     """The strength of the reference, as the form has it."""
-    strength = job.settings.reference_guidance_scale
-    return "1" if strength is None else f"{strength:g}"
+    return f"{job.settings.reference_guidance_scale:g}"
 
 
 def describe_age(seconds: float) -> str:

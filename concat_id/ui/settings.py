@@ -85,7 +85,7 @@ def build_settings(
         likeness = gr.Slider(
             0,
             4,
-            preset.reference_guidance_scale or 1,
+            preset.reference_guidance_scale,
             step=0.1,
             label="Likeness",
             info="1: as the method does it, and fastest. Higher: more alike. Lower: more freely edited.",
@@ -103,13 +103,12 @@ def wire_settings(panel: SettingsPanel) -> None:
 
 def fill_settings(panel: SettingsPanel, settings: Settings) -> dict[Any, Any]:
     """The updates that restore a resolved job's settings."""
-    likeness = settings.reference_guidance_scale
     return {
         panel.negative_prompt: settings.negative_prompt,
         panel.seed: str(settings.seed),
         panel.steps: _reach(panel.steps, settings.num_inference_steps),
         panel.guidance: _reach(panel.guidance, settings.guidance_scale),
-        panel.likeness: _reach(panel.likeness, 1 if likeness is None else likeness),
+        panel.likeness: _reach(panel.likeness, settings.reference_guidance_scale),
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from concat_id.evaluation import run
 from concat_id.evaluation.benchmark import Benchmark, Case, Subject
 from concat_id.evaluation.evaluate import Plan, evaluate
 from concat_id.evaluation.judges import Judges, load_judges
-from concat_id.evaluation.metrics import PROTOCOLS, Measurement, measure, summarize_cursim
+from concat_id.evaluation.metrics import PROTOCOLS, Measurement, Protocol, measure, summarize_cursim
 from concat_id.presets import PRESETS
 from concat_id.ui.layout import EXAMPLES
 
@@ -30,7 +32,7 @@ def measure_clip(
 ) -> Measurement:
     """Figures of a video of the first case."""
     case = case or benchmark.cases("single")[0]
-    return measure(case, frames, {}, judges, protocol=AUTO, galleries=benchmark.galleries)
+    return measure(case, frames, judges, protocol=AUTO, galleries=benchmark.galleries)
 
 
 class TestMetrics:
@@ -97,12 +99,37 @@ class TestMetrics:
         lost = measure_clip(toy_benchmark, judges, frames, stranger).values
         assert lost["worst_arcsim"] == pytest.approx(lost["arcsim_2"]) and lost["arcsim_2"] < 0.5
 
-    def test_the_job_s_own_scores_are_taken_over(self, toy_benchmark: Benchmark, judges: Judges) -> None:
+    def test_the_place_is_scored_on_the_frames_that_the_protocol_names(
+        self, toy_benchmark: Benchmark, judges: Judges
+    ) -> None:
         case = toy_benchmark.cases("background")[0]
-        scores = {"background": 0.7, "arcsim": 0.123}
-        galleries = toy_benchmark.galleries
-        values = measure(case, clip_of(50), scores, judges, protocol=AUTO, galleries=galleries).values
-        assert values["background"] == 0.7 and values["arcsim"] != 0.123
+        place, other = np.asarray(landscape(128)), clip_of(50, num_frames=1)[0]
+        likenesses = [
+            measure_clip(toy_benchmark, judges, np.stack(frames), case).values["background"]
+            for frames in ((place, place), (place, other), (other, other))
+        ]
+        assert likenesses[0] > 0.9 and likenesses[1] == pytest.approx(np.mean(likenesses[::2]), abs=1e-5)
+        first = Protocol(1)
+        values = measure(
+            case, np.stack([place, other]), judges, protocol=first, galleries=toy_benchmark.galleries
+        ).values
+        assert values["background"] == pytest.approx(likenesses[0], abs=1e-5)
+
+    def test_figures_change_with_the_clothes_parser(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        parser = tmp_path / "clothes_parser"
+        shutil.copytree(PRESETS["embedded"].clothes_parser, parser)
+        for tasks, changes in ((("single", "try-on"), True), (("single",), False)):
+            preset = replace(PRESETS["embedded"], clothes_parser=parser, tasks=tasks)
+            monkeypatch.setitem(PRESETS, "own", preset)
+            fingerprints = set()
+            for time in (1000, 2000):
+                os.utime(parser / "model.safetensors", (time, time))
+                load_judges.cache_clear()
+                fingerprints.add(load_judges("own").fingerprint)
+            assert (len(fingerprints) == 2) == changes
+        load_judges.cache_clear()
 
     def test_the_right_place_is_found_again(self, toy_benchmark: Benchmark, judges: Judges) -> None:
         snow = Subject("snow", EXAMPLES / "places" / "snow.png")
@@ -160,6 +187,22 @@ class TestRuns:
         (plan.folder / "results" / "single-001.json").write_text("{")
         evaluate(plan, lambda progress: None)
         assert (len(made), len(measured)) == (2, 5)
+
+    def test_a_preset_s_changed_sampling_makes_its_videos_anew(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = replace(plan, videos=1)
+        made = count_calls(monkeypatch, "generate")
+        for change in ({}, {}, {"shift": 1.5}, {"skip_guidance_layers": (3,)}, {"max_sequence_length": 8}):
+            monkeypatch.setitem(PRESETS, "toy", replace(PRESETS["toy"], **change))
+            evaluate(plan, lambda progress: None)
+        assert len(made) == 4
+        settings = json.loads((plan.folder / "report.json").read_text())["settings"]
+        assert (settings["shift"], settings["skip_guidance_layers"], settings["max_sequence_length"]) == (
+            1.5,
+            [3],
+            8,
+        )
 
     def test_one_failure_does_not_stop_the_rest(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         generate = run.generate

@@ -115,7 +115,7 @@ class TestFigures:
         def figures(frames: np.ndarray) -> dict[str, float]:
             case, galleries = toy_benchmark.cases("single")[0], toy_benchmark.galleries
             protocol = PROTOCOLS["auto"]
-            return measure(case, frames, {}, judges, protocol=protocol, galleries=galleries).values
+            return measure(case, frames, judges, protocol=protocol, galleries=galleries).values
 
         frames = clip_of(50, identity_seed=3, num_frames=4).copy()
         true = figures(frames)

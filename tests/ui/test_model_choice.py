@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import gradio as gr
 import pytest
 from conftest import serve_studio
 from hub import Hub
@@ -15,6 +16,7 @@ from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_f
 
 from concat_id.presets import PRESETS
 from concat_id.ui.model_choice import draw_needs, list_versions
+from concat_id.ui.settings import build_settings
 
 OpenPage = Callable[..., Page]
 QUICK = replace(PRESETS["embedded"], title="Quick", num_inference_steps=3, guidance_scale=1.0, draft=None)
@@ -48,6 +50,12 @@ def test_a_model_says_what_it_needs_before_it_is_loaded() -> None:
     assert "On this machine" in draw_needs("embedded")
     needs = draw_needs("wan-1.3b-adaln")
     assert "download 32 GB, once; memory about 12 GB; licence Wan 2.1: Apache-2.0" in needs
+
+
+def test_a_likeness_of_zero_is_shown_as_such() -> None:
+    with gr.Blocks():
+        panel = build_settings(replace(PRESETS["embedded"], reference_guidance_scale=0.0))
+    assert panel.likeness.value == 0
 
 
 def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: OpenPage) -> None:
