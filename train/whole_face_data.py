@@ -64,8 +64,8 @@ class ChunkMaker:
 
     @torch.no_grad()
     def make(self, seed: int, split: Split) -> dict[str, Tensor]:
-        """A chunk: `crops` (N, 3, 112, 112) uint8, whether they are `whole`, (N,) uint8, and the number of the
-        whole crop that each was broken from, `source` (N,), -1 for most.
+        """A chunk: `crops` (N, 3, 112, 112) uint8; whether they are `whole`, (N,) uint8; and, of those that
+        were broken in their pixels, the number of the whole one, `source` (N,), else -1.
         """
         crops, whole = [], []
         for frames, is_whole in self._frames(seed, split):

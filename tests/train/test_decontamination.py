@@ -51,7 +51,7 @@ def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
         torch.cat([others.frames, torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)]),
         torch.cat([others.embeddings, portraits.embeddings[1:2]]),
     )
-    chosen, nearest, facts = choose_people(seen, 6, embedder)
+    chosen, nearest, numbers, facts = choose_people(seen, 6, embedder)
     assert torch.equal(chosen, portraits.frames[[0, 2, 3, 4]])
     assert (nearest == 90).all() and lay_side_by_side(chosen, nearest).height == 34
     assert facts["dropped"] == 1 and facts["nearest_cosine"] <= facts["bound"] < 1
