@@ -71,37 +71,45 @@ def film_truth(
     *,
     split: Split,
     stills: bool = False,
+    references: bool = True,
     expressions: list[str] | None = None,
 ) -> Truth:
     """Scenes of the split, rendered and encoded as the preset's videos are.
 
     Args:
         stills: one moment of each scene.
+        references: whether portraits are drawn; else there are zeros, as where training drops references.
         expressions: one for each scene; default: drawn.
     """
     scenes = sample_scenes(seed, count, split=split, num_frames=NUM_FRAMES, expressions=expressions)
     if stills:
         scenes = scenes.at(sample_moments(scenes, 1, torch.Generator().manual_seed(seed))[:, 0])
+    shown = render(scenes, preset.height, preset.width)
+    frames, landmarks = shown.frames, shown.landmarks[:, :, 0]
+    vae = pipeline.vae
+    with torch.no_grad():
+        latents = torch.cat([encode(vae, part).float() for part in (frames.transpose(1, 2) * 2 - 1).split(8)])
+        given = torch.zeros_like(latents[:, :, :1])
+        if references:
+            given = encode(
+                vae, draw_references(scenes, preset.height, seed, split)[:, :, None] * 2 - 1
+            ).float()
+    return Truth(frames, landmarks, latents, given, write_captions(scenes, seed), scenes)
+
+
+def draw_references(scenes: Scenes, size: int, seed: int, split: Split) -> Tensor:
+    """Prepared portraits of the scenes' people, (B, 3, size, size) in [0, 1]."""
     portraits = sample_scenes(
         seed + PORTRAIT_SEEDS,
-        count,
+        len(scenes),
         split=split,
         num_frames=1,
         camera="portrait",
         identity_seeds=scenes.identity_seeds,
         headwear="none",
     )
-    drawn = render(portraits, 2 * preset.height, 2 * preset.width)
-    pictures = prepare_references(
-        drawn.frames[:, 0], drawn.labels[:, 0], drawn.landmarks[:, 0, 0], preset.height
-    )
-    shown = render(scenes, preset.height, preset.width)
-    frames, landmarks = shown.frames, shown.landmarks[:, :, 0]
-    vae = pipeline.vae
-    with torch.no_grad():
-        latents = torch.cat([encode(vae, part).float() for part in (frames.transpose(1, 2) * 2 - 1).split(8)])
-        references = encode(vae, pictures[:, :, None] * 2 - 1).float()
-    return Truth(frames, landmarks, latents, references, write_captions(scenes, seed), scenes)
+    drawn = render(portraits, 2 * size, 2 * size)
+    return prepare_references(drawn.frames[:, 0], drawn.labels[:, 0], drawn.landmarks[:, 0, 0], size)
 
 
 @torch.no_grad()

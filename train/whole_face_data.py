@@ -1,16 +1,17 @@
 """Crops of whole and of broken faces, made once and stored, for the judge of whole faces.
 
 A chunk shows people of the split at all moments and with all expressions: as drawn, at two sizes; through the
-autoencoder; as the transformer mends them after a little noise (`SLIGHT_NOISE`): these are whole. Broken are
-the latents of faces that are damaged before they are decoded (`train.damage`), and what the transformer
-guesses in one step from the truth under much noise, which is smeared. Faces are looked for as in videos; what
-is found nowhere is left out.
+autoencoder; as the transformer mends them after a little noise: these are whole. Broken are faces that were
+damaged in their latents or in their pixels (`train.damage`), and what the transformer guesses in one step from
+the truth under much noise, which is smeared. Faces are looked for as in videos; where none is found, there is
+none in the chunk.
 """
 
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -29,7 +30,6 @@ from train.alignment import ARCFACE_POINTS
 from train.continuation import (
     ContinuingPipeline,
     Truth,
-    continue_from,
     decode,
     draw_noise,
     film_truth,
@@ -37,16 +37,19 @@ from train.continuation import (
 )
 from train.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, break_faces
 from train.degradation import Degradation
-from train.flow_matching import interpolate
+from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate
 from train.latents import encode
 
 LOGGER = logging.getLogger(__name__)
-SLIGHT_NOISE = 0.2
+SLIGHT_NOISE = (0.1, 0.25)
 MUCH_NOISE = (0.6, 0.95)
-CLIP_FRAMES = 5
-SCENES = 48
+CLIP_FRAMES = 8
+SCENES = 96
 CLIPS = 4
 GROUPS = 6
+LARGE = 12
+LARGE_SEEDS = 5000
+RETAKE_SHARE = 0.6
 LEAST_CHANGE = 0.035
 """Mean difference of pixels in the damaged part below which a face counts neither as whole nor as broken."""
 WHOLE, BROKEN = 1, 0
@@ -83,29 +86,34 @@ class ChunkMaker:
     def _frames(self, seed: int, split: Split) -> Iterator[tuple[np.ndarray, int]]:
         """Frames (N, H, W, 3) uint8 and whether their faces are whole."""
         generator = Generator().manual_seed(seed)
-        stills = film_truth(self.pipeline, self.preset, seed, SCENES, split=split, stills=True)
+        stills = self._film(seed, SCENES, split, stills=True)
         yield to_pixels(stills.frames[:, 0]), WHOLE
         size = 2 * self.preset.height
-        yield to_pixels(render(stills.scenes, size, size).frames[: SCENES // 2, 0]), WHOLE
+        large = sample_scenes(seed + LARGE_SEEDS, LARGE, split=split, num_frames=1)
+        yield to_pixels(render(large, size, size).frames[:, 0]), WHOLE
         coded = decode(self.pipeline, stills.latents)[:, 0]
         yield to_pixels(coded), WHOLE
         noise = draw_noise(stills, seed)
-        yield (
-            self._decode(continue_from(self.pipeline, self.preset, stills, SLIGHT_NOISE, noise)),
-            WHOLE,
+        yield self._guess(stills, noise, SLIGHT_NOISE, slice(0, None, 2), generator), WHOLE
+        yield self._guess(stills, noise, MUCH_NOISE, slice(1, None, 2), generator), BROKEN
+        others = torch.where(
+            torch.rand(SCENES, generator=generator).view(-1, 1, 1, 1, 1) < RETAKE_SHARE,
+            self._retake(stills, seed, split),
+            stills.latents.roll(1, 0),
         )
-        retakes = self._retake(stills, seed, split)
-        for others in (retakes, retakes.roll(1, 0), stills.latents.roll(1, 0)):
-            yield self._damage(stills, coded, others, generator), BROKEN
-        yield self._guess(stills, noise, generator), BROKEN
+        yield self._damage(stills, coded, others, generator), BROKEN
 
-        clips = film_truth(self.pipeline, self.preset, seed + SCENES, CLIPS, split=split)
+        clips = self._film(seed + SCENES, CLIPS, split)
         yield _some(clips.frames), WHOLE
         yield _some(decode(self.pipeline, clips.latents)), WHOLE
-        yield self._guess(clips, draw_noise(clips, seed + SCENES), generator), BROKEN
+        noise = draw_noise(clips, seed + SCENES)
+        yield self._guess(clips, noise, MUCH_NOISE, slice(0, None, 2), generator), BROKEN
 
         for num_people in (2, 3):
             yield from self._groups(seed + num_people * 1000, num_people, split)
+
+    def _film(self, seed: int, count: int, split: Split, **options: Any) -> Truth:
+        return film_truth(self.pipeline, self.preset, seed, count, split=split, references=False, **options)
 
     def _retake(self, stills: Truth, seed: int, split: Split) -> Tensor:
         """Latents of the same moments with other expressions."""
@@ -114,9 +122,7 @@ class ChunkMaker:
             EXPRESSIONS[(EXPRESSIONS.index(names[0]) + turn) % len(EXPRESSIONS)]
             for names in stills.scenes.expression_names
         ]
-        return film_truth(
-            self.pipeline, self.preset, seed, SCENES, split=split, stills=True, expressions=other
-        ).latents
+        return self._film(seed, SCENES, split, stills=True, expressions=other).latents
 
     def _damage(self, truth: Truth, coded: Tensor, others: Tensor, generator: Generator) -> np.ndarray:
         """Frames of faces that were broken in the latents; those that hardly differ are left out.
@@ -137,18 +143,20 @@ class ChunkMaker:
         seen = (change * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)) >= LEAST_CHANGE
         return to_pixels(frames[seen])
 
-    def _guess(self, truth: Truth, noise: Tensor, generator: Generator) -> np.ndarray:
-        """What the transformer takes the truth under much noise for, in one step."""
-        low, high = MUCH_NOISE
+    def _guess(
+        self, truth: Truth, noise: Tensor, levels: tuple[float, float], rows: slice, generator: Generator
+    ) -> np.ndarray:
+        """What the transformer takes some of the truths under noise of these levels for, in one step."""
+        low, high = levels
+        x0, noise = truth.latents[rows], noise[rows]
         sigmas = low + (high - low) * torch.rand(len(noise), generator=generator)
-        noisy = interpolate(truth.latents, noise, sigmas).to(self.pipeline.transformer.dtype)
+        noisy = interpolate(x0, noise, sigmas).to(self.pipeline.transformer.dtype)
+        texts = self.pipeline.encode_prompt(truth.captions[rows], self.preset.max_sequence_length)
         velocity = self.pipeline.transformer(
             noisy,
-            timestep=sigmas * 1000,
-            encoder_hidden_states=self.pipeline.encode_prompt(
-                truth.captions, self.preset.max_sequence_length
-            ),
-            reference_latents=truth.reference_latents.to(noisy),
+            timestep=sigmas * NUM_TRAIN_TIMESTEPS,
+            encoder_hidden_states=texts,
+            reference_latents=truth.reference_latents[rows].to(noisy),
             return_dict=False,
         )[0]
         return _some(decode(self.pipeline, noisy.float() - sigmas.view(-1, 1, 1, 1, 1) * velocity.float()))

@@ -71,8 +71,8 @@ def check_drawn(benchmark: Benchmark, path: Path) -> None:
         for subject in subjects:
             if subject.seed is None:
                 raise InvalidBenchmark(
-    """Refuse a benchmark with people, garments or places that the renderer does not know."""
-                    "the benchmark of drawn people, or one that `train.benchmark` wrote."
+                    f"'{path}' does not say by which seed '{subject.name}' is drawn, so it has no truth; "
+                    "take the benchmark of drawn people, or one that `train.benchmark` wrote."
                 )
 
 
