@@ -2,9 +2,8 @@
 
 A chunk shows people of the split at all moments and with all expressions: as drawn, at two sizes; through the
 autoencoder; as the transformer mends them after a little noise: these are whole. Broken are faces that were
-damaged in their latents or in their pixels (`train.damage`), and what the transformer guesses in one step from
-the truth under much noise, which is smeared. Faces are looked for as in videos; where none is found, there is
-none in the chunk.
+damaged in their latents or in their pixels (`train.damage`), and what the transformer guesses in one step
+from the truth under much noise, which is smeared. All are cut out where the product's detector finds a face.
 """
 
 import json
@@ -44,11 +43,10 @@ LOGGER = logging.getLogger(__name__)
 SLIGHT_NOISE = (0.1, 0.25)
 MUCH_NOISE = (0.6, 0.95)
 CLIP_FRAMES = 8
-SCENES = 96
+SCENES = 64
 CLIPS = 4
 GROUPS = 6
-LARGE = 12
-LARGE_SEEDS = 5000
+DRAWN, LARGE = 200, 12
 RETAKE_SHARE = 0.6
 LEAST_CHANGE = 0.035
 """Mean difference of pixels in the damaged part below which a face counts neither as whole nor as broken."""
@@ -88,9 +86,9 @@ class ChunkMaker:
         generator = Generator().manual_seed(seed)
         stills = self._film(seed, SCENES, split, stills=True)
         yield to_pixels(stills.frames[:, 0]), WHOLE
-        size = 2 * self.preset.height
-        large = sample_scenes(seed + LARGE_SEEDS, LARGE, split=split, num_frames=1)
-        yield to_pixels(render(large, size, size).frames[:, 0]), WHOLE
+        for count, size in ((DRAWN, self.preset.height), (LARGE, 2 * self.preset.height)):
+            scenes = sample_scenes(seed + size * 100, count, split=split, num_frames=1)
+            yield to_pixels(render(scenes, size, size).frames[:, 0]), WHOLE
         coded = decode(self.pipeline, stills.latents)[:, 0]
         yield to_pixels(coded), WHOLE
         noise = draw_noise(stills, seed)
