@@ -144,7 +144,7 @@ class Autoencoder(MuonModule):
             latents = posterior.sample()
         if self.hparams.latent_noise:
             deviation = torch.tensor(self.vae.config.latents_std).to(latents).view(1, -1, 1, 1, 1)
-            strength = self.hparams.latent_noise * torch.rand(len(latents), 1, 1, 1, 1)
+            strength = self.hparams.latent_noise * torch.rand(len(latents), 1, 1, 1, 1, device=latents.device)
             latents = latents + strength * deviation * torch.randn_like(latents)
         error = decode(self.vae, latents).float() - video
         reconstruction = (error.abs() * weight).mean()

@@ -23,10 +23,10 @@ from train.optimizer import MuonModule
 from train.text import encode_text
 
 EMBEDDED_CONFIG: dict[str, Any] = {
-    "num_attention_heads": 4,
+    "num_attention_heads": 5,
     "attention_head_dim": 64,
     "num_layers": 8,
-    "ffn_dim": 1024,
+    "ffn_dim": 1280,
     "in_channels": 24,
     "out_channels": 24,
     "text_dim": 192,
@@ -43,7 +43,7 @@ LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn\.net\.0\.proj|ffn\.net\.2)"
 
 
 def build_transformer() -> ConcatIDWanTransformer3DModel:
-    """A fresh embedded transformer, 256 wide, 8 blocks, 9 M parameters, without references.
+    """A fresh embedded transformer, 320 wide, 8 blocks, 14 M parameters, without references.
 
     The output and the time modulation start at zero (adaLN-Zero, Peebles and Xie, 2023).
     """

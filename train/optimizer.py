@@ -17,20 +17,20 @@ from torch.optim.lr_scheduler import LambdaLR
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration in bfloat16.
+def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly, by a quintic Newton-Schulz iteration in bfloat16.
 
     Args:
-        matrix: (rows, columns), any float type.
+        matrices: (..., rows, columns), any float type.
     """
     a, b, c = NEWTON_SCHULZ
-    transposed = matrix.size(0) > matrix.size(1)
-    x = (matrix.T if transposed else matrix).bfloat16()
-    x = x / (x.norm() + 1e-7)
+    transposed = matrices.size(-2) > matrices.size(-1)
+    x = (matrices.mT if transposed else matrices).bfloat16()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if transposed else x).to(matrix.dtype)
+    return (x.mT if transposed else x).to(matrices.dtype)
 
 
 class MuonAdamW(Optimizer):
@@ -62,30 +62,44 @@ class MuonAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            update = self._muon_update if group["muon"] else self._adamw_update
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update(p, group), alpha=-group["lr"])
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            updates = (self._muon_updates if group["muon"] else self._adamw_updates)(parameters, group)
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(parameters, updates, alpha=-group["lr"])
         return loss
 
-    def _muon_update(self, p: Tensor, group: dict) -> Tensor:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        direction = p.grad.lerp(momentum, group["momentum"]).flatten(1)
-        return (orthogonalize(direction) * (0.2 * max(direction.shape) ** 0.5)).view_as(p)
+    def _muon_updates(self, parameters: list[Tensor], group: dict) -> list[Tensor]:
+        """Matrices of one shape are orthogonalised together: many small products cost more than few large."""
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        momenta, gradients = [self.state[p]["momentum"] for p in parameters], [p.grad for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        directions = [d.flatten(1) for d in torch._foreach_lerp(gradients, momenta, group["momentum"])]
+        by_shape: dict[torch.Size, list[int]] = {}
+        for index, direction in enumerate(directions):
+            by_shape.setdefault(direction.shape, []).append(index)
+        for shape, indices in by_shape.items():
+            turned = orthogonalize(torch.stack([directions[index] for index in indices]))
+            for index, update in zip(indices, turned * (0.2 * max(shape) ** 0.5), strict=True):
+                directions[index] = update
+        return [update.view_as(p) for update, p in zip(directions, parameters, strict=True)]
 
-    def _adamw_update(self, p: Tensor, group: dict) -> Tensor:
-        state = self.state[p]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
-        state["step"] += 1
-        (beta1, beta2), count = group["betas"], state["step"]
-        mean = state["mean"].lerp_(p.grad, 1 - beta1) / (1 - beta1**count)
-        square = state["square"].lerp_(p.grad.square(), 1 - beta2) / (1 - beta2**count)
-        return mean / (square.sqrt() + group["eps"])
+    def _adamw_updates(self, parameters: list[Tensor], group: dict) -> list[Tensor]:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p].update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+            self.state[p]["step"] += 1
+        (beta1, beta2), count = group["betas"], self.state[parameters[0]]["step"]
+        means, squares = ([self.state[p][name] for p in parameters] for name in ("mean", "square"))
+        gradients = [p.grad for p in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta2)
+        sizes = torch._foreach_sqrt(torch._foreach_div(squares, 1 - beta2**count))
+        torch._foreach_add_(sizes, group["eps"])
+        return list(torch._foreach_div(torch._foreach_div(means, 1 - beta1**count), sizes))
 
 
 def warmup_stable_decay(

@@ -69,6 +69,7 @@ def add_reference_noise(pictures: Tensor, generator: Generator | None = None) ->
     Args:
         pictures: (B, 3, H, W) in [-1, 1].
     """
-    log_sigma = torch.randn(len(pictures), 1, 1, 1, generator=generator) * 0.5 - 3.0
-    noise = torch.randn(pictures.shape, generator=generator)
+    device = generator.device if generator else pictures.device
+    log_sigma = torch.randn(len(pictures), 1, 1, 1, generator=generator, device=device) * 0.5 - 3.0
+    noise = torch.randn(pictures.shape, generator=generator, device=device)
     return pictures + (log_sigma.exp() * noise).to(pictures)

@@ -34,15 +34,16 @@ SPOT_WORDS = {2: ("on the left", "on the right"), 3: ("on the left", "in the mid
 
 def write_captions(scenes: Scenes, seed: int, given: Collection[Given] = ()) -> list[str]:
     """One caption per clip, under 40 words; the same for the same scenes, seed and given pictures."""
+    places, people = scenes.place_names, scenes.identity_seeds.tolist()
     return [
-        _write(scenes, clip, given, random.Random(f"{seed} {clip} {scenes.identity.seed[clip].tolist()}"))
+        _write(scenes, clip, places[clip], given, random.Random(f"{seed} {clip} {people[clip]}"))
         for clip in range(len(scenes))
     ]
 
 
-def _write(scenes: Scenes, clip: int, given: Collection[Given], rng: random.Random) -> str:
+def _write(scenes: Scenes, clip: int, place: str, given: Collection[Given], rng: random.Random) -> str:
     """Drops the garments, then spots and actions, of a sentence that grew too long."""
-    place = "" if "background" in given else rng.choice(PLACES_IN_WORDS[scenes.place_names[clip]])
+    where = "" if "background" in given else rng.choice(PLACES_IN_WORDS[place])
     described: Wear = "described" if rng.random() < GARMENT_SHARE else "unsaid"
     wears: tuple[Wear, ...] = (described, "unsaid", "unsaid")
     if "garment" in given:
@@ -54,7 +55,7 @@ def _write(scenes: Scenes, clip: int, given: Collection[Given], rng: random.Rand
             _write_person(scenes, clip, person, wear, brief, with_spots and not brief, rng)
             for person in range(scenes.num_people)
         ]
-        caption = _join(people, place, rng)
+        caption = _join(people, where, rng)
         if len(caption.split()) <= MAX_WORDS:
             break
     return caption

@@ -130,8 +130,8 @@ def sample_scenes(
     camera: Camera = "video",
     # what is given is not drawn
     identity_seeds: Tensor | None = None,
-    expressions: Names | None = None,
-    motions: Names | None = None,
+    expressions: Names | Tensor | None = None,
+    motions: Names | Tensor | None = None,
     places: Names | None = None,
     garments: Names | None = None,
     headwear: Names | None = None,
@@ -144,7 +144,8 @@ def sample_scenes(
         num_people: P, 1 to 3.
         camera: "portrait" comes close, for reference pictures.
         identity_seeds: (B, P) int64; default: drawn from the split.
-        expressions, motions, places, garments, headwear: a name for all clips, or one per clip.
+        expressions, motions, places, garments, headwear: a name for all clips, or one per clip; of the first
+            two also numbers for each person, (B, P) int64.
     """
     if not 1 <= num_people <= 3:
         raise ValueError(f"num_people must be 1, 2 or 3, got {num_people}.")
@@ -188,10 +189,12 @@ def sample_scenes(
     )
 
 
-def _chosen(names: Names | None, known: tuple[str, ...], people: Tensor, what: str) -> Tensor | None:
+def _chosen(names: Names | Tensor | None, known: tuple[str, ...], people: Tensor, what: str) -> Tensor | None:
     """Category numbers (B, P) of the given names."""
     if names is None:
         return None
+    if isinstance(names, Tensor):
+        return names.to(people.device)
     names = [names] * len(people) if isinstance(names, str) else names
     unknown = set(names) - set(known)
     if unknown or len(names) != len(people):
