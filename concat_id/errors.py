@@ -85,3 +85,7 @@ class RunTooLong(InputError):
 
 class InvalidCredentials(InputError):
     """The key or certificates that videos are signed with are missing, damaged or of another kind."""
+
+
+class CheckpointInTheWay(InputError):
+    """A training run would write over another run's checkpoint."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from concat_id.scoring.video_clip import VideoTextScorer
 
 # A parser without its optimiser's state and other formats.
-_PARSER_FILES = ("*.json", "model.safetensors")
+PARSER_FILES = ("*.json", "model.safetensors")
 # All of a Wan repository but its transformer, which the converted checkpoint replaces.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
 # The parts of a pipeline that have weights.
@@ -57,6 +57,8 @@ def load_pipeline(
     pipeline = _load_pipeline(pipeline_folder(name), device, dtype or choose_dtype(device))
     if preset.adapter:
         pipeline = _adapt(pipeline, locate(preset.adapter))
+    else:
+        _adapt.cache_clear()  # its transformer is as large as the pipeline's
     pipeline.scheduler.set_shift(preset.shift)
     return pipeline
 
@@ -201,7 +203,7 @@ def _load_clothes_parser(source: Source) -> Parser:
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(source, patterns=_PARSER_FILES))
+    return Parser(locate(source, patterns=PARSER_FILES))
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:

@@ -9,13 +9,12 @@ it is encoded again. The watermark then still says that the video was made here.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from concat_id.atomic import replacing
 from concat_id.credentials import load_credentials, read_root
 from concat_id.video import read_metadata, read_video
 from concat_id.watermark import THRESHOLD, Detection, detect
@@ -95,21 +94,15 @@ def sign_video(path: Path, model: str) -> None:
     from c2pa import Builder, C2paSigningAlg, Signer
 
     credentials = load_credentials()
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=path.suffix, delete=False) as file:
-        unfinished = Path(file.name)
-    try:
-        with (
-            # No time stamp: it would take a network. The certificate's years bound the signature's time.
-            Signer.from_callback(credentials.sign, C2paSigningAlg.ES256, credentials.chain) as signer,
-            Builder.from_json(json.dumps(_claim(model))) as builder,
-            path.open("rb") as source,
-            unfinished.open("w+b") as target,
-        ):
-            builder.sign(signer, "video/mp4", source, target)
-        unfinished.chmod(0o644)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        replacing(path) as unfinished,
+        # No time stamp: it would take a network. The certificate's years bound the signature's time.
+        Signer.from_callback(credentials.sign, C2paSigningAlg.ES256, credentials.chain) as signer,
+        Builder.from_json(json.dumps(_claim(model))) as builder,
+        path.open("rb") as source,
+        unfinished.open("w+b") as target,
+    ):
+        builder.sign(signer, "video/mp4", source, target)
 
 
 def _claim(model: str) -> dict[str, Any]:

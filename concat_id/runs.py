@@ -10,19 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from concat_id.atomic import replacing
 from concat_id.errors import InputError, RunNotFound
 from concat_id.job import Job
 from concat_id.scoring import FrameScores, Scores
@@ -124,6 +124,14 @@ class Library:
                 return Run(video, json.loads(sidecar.read_text(encoding="utf-8")), job)
         raise RunNotFound("this run is no longer there; it was deleted.")
 
+    def open_all(self, names: Iterable[str]) -> list[Run]:
+        """The runs of these names that are still there."""
+        runs = []
+        for name in names:
+            with suppress(RunNotFound):
+                runs.append(self.open(name))
+        return runs
+
     def delete(self, name: str, visitor: str | None) -> None:
         """Delete a visitor's run with all its files."""
         run = self.open(name)
@@ -175,16 +183,10 @@ def read_digests(report: dict[str, Any]) -> tuple[str, ...]:
 
 def write_zip(files: dict[str, Path], path: Path) -> Path:
     """Pack files in one step: what the archive calls them, and where they are."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        unfinished = Path(file.name)
-    try:
-        # Videos and pictures are compressed already.
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
-            for name, source in sorted(files.items()):
-                archive.write(source, name)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Videos and pictures are compressed already.
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+        for name, source in sorted(files.items()):
+            archive.write(source, name)
     return path
 
 

@@ -7,10 +7,8 @@ Axes: T frames, H, W in px.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from concat_id.atomic import replacing
 from concat_id.errors import UnreadableVideo, VideoTooLarge
 from concat_id.limits import read_limits
 
@@ -59,10 +58,7 @@ def write_video(frames: np.ndarray, fps: float, path: Path, metadata: dict[str, 
     assert frames.dtype == np.uint8 and channels == 3 and num_frames > 0
     if height % 2 or width % 2:
         raise ValueError(f"a video's sides must be even, got {width} x {height}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=path.suffix, delete=False) as file:
-        unfinished = Path(file.name)
-    try:
+    with replacing(path) as unfinished:
         ImageSequenceClip(list(frames), fps=fps).write_videofile(
             str(unfinished),
             codec="libx264",
@@ -70,10 +66,6 @@ def write_video(frames: np.ndarray, fps: float, path: Path, metadata: dict[str, 
             ffmpeg_params=_encoder_options(metadata or {}),
             logger=None,
         )
-        unfinished.chmod(0o644)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -105,16 +97,10 @@ def write_gif(frames: np.ndarray, fps: float, path: Path) -> Path:
         picture.thumbnail((MAX_GIF_SIDE_PX, MAX_GIF_SIDE_PX))
     ends = [round(100 * (index + 1) / fps) for index in range(len(frames))]
     durations = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        unfinished = Path(file.name)
-    try:
+    with replacing(path) as unfinished:
         pictures[0].save(
             unfinished, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
         )
-        unfinished.chmod(0o644)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -258,6 +260,15 @@ def test_an_adapter_makes_another_model_of_the_same_parts(toy: str, adapted: str
     assert not torch.allclose(after, before)
     torch.testing.assert_close(denoise(plain), after)
     assert loading.weights_digest(adapted) != loading.weights_digest(toy)
+
+
+def test_an_adapted_model_is_let_go_when_another_is_asked_for(toy: str, adapted: str) -> None:
+    transformer = weakref.ref(load_pipeline(adapted, "cpu").transformer)
+    gc.collect()
+    assert transformer() is load_pipeline(adapted, "cpu").transformer
+    load_pipeline(toy, "cpu")
+    gc.collect()
+    assert transformer() is None
 
 
 def test_a_missing_adapter_is_named(adapted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

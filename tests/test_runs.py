@@ -121,6 +121,13 @@ def test_only_its_visitor_deletes_a_run(library: Library, picture: Path) -> None
         library.open(run.name)
 
 
+def test_of_several_runs_those_that_are_still_there_are_opened(library: Library, picture: Path) -> None:
+    first, second, third = (make_run(library, ANN, picture) for _ in range(3))
+    library.delete(second.name, ANN)
+    names = [first.name, second.name, "..", third.name]
+    assert [run.name for run in library.open_all(names)] == [first.name, third.name]
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../outside", "votes", "/etc", "{name}/..", "{name}\n"])
 def test_nothing_else_is_opened_or_deleted(library: Library, picture: Path, name: str) -> None:
     run = make_run(library, ANN, picture)
@@ -152,6 +159,7 @@ def test_the_archive_holds_everything_once(library: Library, picture: Path) -> N
     with zipfile.ZipFile(archive) as files:
         assert sorted(Path(name).suffix for name in files.namelist()) == [".gif", ".json", ".mp4", ".png"]
         assert files.read(run.video.name) == run.video.read_bytes()
+    assert archive.stat().st_mode == run.sidecar.stat().st_mode  # whoever reads the others can read it
     gif = Image.open(run.make_gif())
     assert gif.is_animated and gif.n_frames == 5 and gif.info["loop"] == 0
     assert {path.suffix for path in archive.parent.iterdir()} == {".gif", ".json", ".mp4", ".png", ".zip"}

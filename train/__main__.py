@@ -1,20 +1,48 @@
 """Train any recipe: `python -m train fit --config train/configs/NAME.yaml`, and `--ckpt_path last` to go on.
 
 Each recipe names its module, its data and its trainer; whatever it sets can be set on the command line too.
-Checkpoints and logs go to `.train/NAME/`.
+Checkpoints and logs go to `.train/NAME/`. A run's checkpoint is `last.ckpt`, always: a run that would write
+over another one's is refused.
 """
 
 import warnings
+from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
+
+from concat_id.errors import CheckpointInTheWay
+
+
+class RecipeCLI(LightningCLI):
+    """LightningCLI whose runs never leave an earlier run's `last.ckpt` beside their own."""
+
+    def before_instantiate_classes(self) -> None:
+        options = self.config[self.subcommand]
+        for callback in options.trainer.callbacks or []:
+            if callback.class_path.rpartition(".")[2] == ModelCheckpoint.__name__:
+                # Else Lightning would write `last-v1.ckpt`, and whoever exports `last.ckpt` the old weights.
+                callback.init_args.enable_version_counter = False
+                if self.subcommand == "fit":
+                    _check_free(Path(callback.init_args.dirpath) / "last.ckpt", options.ckpt_path)
+
+
+def _check_free(last: Path, resumed: str | None) -> None:
+    """Refuse to write over a checkpoint that the run does not go on from."""
+    goes_on = resumed == "last" or (resumed is not None and Path(resumed).resolve() == last.resolve())
+    if last.exists() and not goes_on:
+        raise CheckpointInTheWay(
+            f"there is a checkpoint of an earlier run in '{last.parent}'; go on from it by "
+            f"--ckpt_path {last}, or move the folder away."
+        )
 
 
 def main(args: list[str] | None = None) -> None:
     """Run LightningCLI on the command line, or on `args`."""
     torch.set_float32_matmul_precision("high")
     warnings.filterwarnings("ignore", message=".*num_workers.*")  # batches are made where they are used
-    LightningCLI(save_config_kwargs={"overwrite": True}, seed_everything_default=0, args=args)
+    RecipeCLI(save_config_kwargs={"overwrite": True}, seed_everything_default=0, args=args)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ a check by hand, as the paper has it, a picture shows each of the chosen beside 
 import argparse
 import json
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from concat_id.atomic import replacing
+from concat_id.evaluation.benchmark import InvalidBenchmark
 from concat_id.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
 from concat_id.people.sheets import tile
 from concat_id.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
@@ -221,6 +222,38 @@ def write_subjects(
     return entries
 
 
+def check_output(output: Path) -> None:
+    """Refuse a folder that a benchmark would replace, and that is none."""
+    if output.is_dir() and any(output.iterdir()) and not (output / "benchmark.json").is_file():
+        raise InvalidBenchmark(f"'{output}' holds other things than a benchmark; choose another --output.")
+
+
+def write_benchmark(output: Path, people: Tensor, seeds: Tensor, decontamination: dict) -> None:
+    """Write a benchmark in place of the one that is there.
+
+    Args:
+        people: (N, 3, H, W) uint8.
+        seeds: their identities', (N,).
+    """
+    check_output(output)
+    garments, garment_kinds, garment_seeds = draw_garments()
+    places, place_kinds, place_seeds = draw_places()
+    portraits = to_pictures(people.float() / 255)
+    with replacing(output) as folder:
+        data = {
+            "decontamination": decontamination,
+            "people": write_subjects(folder, "people", portraits, [{}] * len(people), seeds),
+            "garments": write_subjects(
+                folder, "garments", garments, [{"garment": kind} for kind in garment_kinds], garment_seeds
+            ),
+            "places": write_subjects(
+                folder, "places", places, [{"place": kind} for kind in place_kinds], place_seeds
+            ),
+            "prompts": make_prompts(),
+        }
+        (folder / "benchmark.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, write the benchmark anew."""
     parser = argparse.ArgumentParser(
@@ -233,33 +266,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latents", type=Path, nargs="+", required=True, help="what the transformer saw")
     parser.add_argument("--pairs", type=Path, default=Path(".train/benchmark_pairs.png"))
     options = parser.parse_args(arguments)
+    check_output(options.output)  # now, not after hours
     embedder = FaceEmbedder(FACE_PACK)
     training = load_training_faces(options.latents, options.cache, options.chunks, embedder)
     people, nearest, chosen, decontamination = choose_people(training, options.candidates, embedder)
     lay_side_by_side(people, nearest).save(options.pairs)
-    (garments, garment_kinds, garment_seeds), (places, place_kinds, place_seeds) = (
-        draw_garments(),
-        draw_places(),
-    )
-    shutil.rmtree(options.output, ignore_errors=True)
-    data = {
-        "decontamination": decontamination,
-        "people": write_subjects(
-            options.output,
-            "people",
-            to_pictures(people.float() / 255),
-            [{}] * PEOPLE,
-            candidate_seeds(options.candidates)[chosen],
-        ),
-        "garments": write_subjects(
-            options.output, "garments", garments, [{"garment": kind} for kind in garment_kinds], garment_seeds
-        ),
-        "places": write_subjects(
-            options.output, "places", places, [{"place": kind} for kind in place_kinds], place_seeds
-        ),
-        "prompts": make_prompts(),
-    }
-    (options.output / "benchmark.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    seeds = candidate_seeds(options.candidates)[chosen]
+    write_benchmark(options.output, people, seeds, decontamination)
     print(json.dumps(decontamination, indent=1))
 
 

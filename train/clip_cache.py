@@ -5,13 +5,13 @@ from the split and the chunk number. Axes: N clips, T = 8 frames, H = W.
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from concat_id.atomic import replacing
 from concat_id.people import (
     EXPRESSIONS,
     GARMENTS,
@@ -96,9 +96,7 @@ def _load_or_take(folder: Path, split: Split, chunk: int) -> Clips:
     path = folder / split / f"chunk_{chunk:04d}.pt"
     if not path.is_file():
         LOGGER.info("rendering %s", path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
         clips = join_clips([take_clips(seed, split) for seed in chunk_seeds(chunk)])
-        torch.save(vars(clips), unfinished)
-        unfinished.rename(path)
+        with replacing(path) as unfinished:
+            torch.save(vars(clips), unfinished)
     return Clips(**torch.load(path, weights_only=True))

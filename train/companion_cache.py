@@ -6,7 +6,6 @@ Axes: N scenes, H = W.
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from concat_id.atomic import replacing
 from concat_id.people import Scenes, Split, render
 from concat_id.people.labels import CLOTH
 from train.picture_cache import BATCH, PICTURE_SIZE, SHOTS, chunk_scenes
@@ -72,12 +72,10 @@ def _load_or_take(folder: Path, split: Split, chunk: int) -> Companions:
     path = folder / split / f"companions_{chunk:04d}.pt"
     if not path.is_file():
         LOGGER.info("rendering %s", path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         filmed = islice(chunk_scenes(split, chunk), SHOTS[0].scenes // BATCH)
         companions = _join([take_companions(first, scenes) for first, scenes, _ in filmed])
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        torch.save(vars(companions), unfinished)
-        unfinished.rename(path)
+        with replacing(path) as unfinished:
+            torch.save(vars(companions), unfinished)
     return Companions(**torch.load(path, weights_only=True))
 
 

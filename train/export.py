@@ -12,6 +12,7 @@ An adapter is a LoRA, which `pipeline.load_lora_weights` loads on what its train
 
 import argparse
 import json
+import shutil
 import tempfile
 from inspect import signature
 from pathlib import Path
@@ -22,6 +23,7 @@ from peft import get_peft_model_state_dict
 from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
+from concat_id.atomic import replacing
 from train.autoencoder import EMBEDDED_CONFIG
 from train.caption_reading import CaptionReading
 from train.concat_id import ConcatIDTraining
@@ -109,13 +111,18 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
         text_encoder=module.text_encoder,
         vae=AutoencoderKLWan.from_pretrained(vae_folder),
     )
-    with tempfile.TemporaryDirectory() as full:
+    with tempfile.TemporaryDirectory() as folder:
+        full, half = Path(folder, "full"), Path(folder, "half")
         # Loading in bfloat16, unlike casting, keeps what has to stay float32.
         pipeline.save_pretrained(full)
         halved = ConcatIDWanPipeline.from_pretrained(full, dtype=torch.bfloat16)
-        halved.save_pretrained(output, max_shard_size=MAX_SHARD_SIZE)
-    for config in output.rglob("*.json"):
-        _forget_origin(config)
+        halved.save_pretrained(half, max_shard_size=MAX_SHARD_SIZE)
+        for config in half.rglob("*.json"):
+            _forget_origin(config)
+        # Other models may lie in the output: only the pipeline's own parts are replaced, each as a whole.
+        for part in half.iterdir():
+            with replacing(output / part.name) as unfinished:
+                shutil.move(part, unfinished)
 
 
 def _forget_origin(config: Path) -> None:

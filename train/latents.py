@@ -32,6 +32,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from concat_id.atomic import replacing
 from concat_id.people import Given, Scenes, Split, render, sample_takes, write_captions
 from train.causal_convolution import skip_empty_frames
 from train.curation.filters import has_steady_face_count, keeps_its_faces
@@ -144,10 +145,9 @@ def make_shard(
         given: [text for text, keep in zip(texts, kept.tolist(), strict=True) if keep]
         for given, texts in captions.items()
     }
-    partial = path.with_suffix(".partial")
     metadata = {"captions": json.dumps(captions), "people": json.dumps(sorted(people))}
-    save_file(choose_references(record), partial, metadata=metadata)
-    partial.rename(path)
+    with replacing(path) as unfinished:
+        save_file(choose_references(record), unfinished, metadata=metadata)
 
 
 def record_clips(

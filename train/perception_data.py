@@ -105,13 +105,16 @@ class DetectionData(PerceptionData):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        self.album = load_album(self.folder, "train")
+        self.train_album, self.validation_album = (
+            load_album(self.folder, split) for split in ("train", "validation")
+        )
 
     def make_batch(self, pictures: Pictures, generator: torch.Generator) -> dict[str, Tensor]:
         size = CANVAS_SIZES[torch.randint(len(CANVAS_SIZES), (), generator=generator)]
         count = max(2, round(self.batch_size * (REFERENCE_CANVAS / size) ** 2))
         from_album = torch.rand((), generator=generator) < ALBUM_SHARE
-        back = self.draw(self.album if from_album else pictures, count, generator)
+        album = self.train_album if pictures is self.train_pictures else self.validation_album
+        back = self.draw(album if from_album else pictures, count, generator)
         front = self.draw(pictures, count, generator)
         batch = compose_canvases(front, back, size, generator, details=0.5 if from_album else 0.0)
         return {**batch, "pictures": self.degradation(batch["pictures"], generator)}

@@ -9,7 +9,6 @@ Axes: N pictures, P = 3 slots for people, H = W.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from concat_id.atomic import replacing
 from concat_id.people import SEED_RANGES, Scenes, Split, render, sample_scenes, write_captions
 
 LOGGER = logging.getLogger(__name__)
@@ -194,9 +194,7 @@ def load_wardrobe(folder: Path, split: Split) -> Pictures:
 def _load_or_take(path: Path, batches: Iterator[tuple[int, Scenes, Tensor]], size: int) -> Pictures:
     if not path.is_file():
         LOGGER.info("rendering %s", path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
         pictures = join_pictures([take_pictures(*batch, size=size) for batch in batches])
-        torch.save(vars(pictures), unfinished)
-        unfinished.rename(path)
+        with replacing(path) as unfinished:
+            torch.save(vars(pictures), unfinished)
     return Pictures(**torch.load(path, weights_only=True))

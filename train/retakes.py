@@ -21,6 +21,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from concat_id.atomic import replacing
 from concat_id.people import EXPRESSIONS, Split, render, sample_scenes, write_captions
 from train.curation.recognition import FaceEmbedder
 from train.latents import FRAMES_OF_A_CLIP, SIZE, encode, encode_references, load_autoencoder, pool_faces
@@ -116,9 +117,9 @@ def make_shard(
         "people": json.dumps(sorted(set(record["people"].tolist()))),
         "takes": str(TAKES),
     }
-    partial = path.with_suffix(".partial")
-    save_file({name: column.contiguous() for name, column in shard.items()}, partial, metadata=metadata)
-    partial.rename(path)
+    shard = {name: column.contiguous() for name, column in shard.items()}
+    with replacing(path) as unfinished:
+        save_file(shard, unfinished, metadata=metadata)
 
 
 def main() -> None:

@@ -21,7 +21,13 @@ from concat_id.evaluation.sharpness import face_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
 from concat_id.faces import Face
 from concat_id.job import Role
-from concat_id.loading import load_clothes_parser, load_curricular, load_face_tools, load_video_text
+from concat_id.loading import (
+    PARSER_FILES,
+    load_clothes_parser,
+    load_curricular,
+    load_face_tools,
+    load_video_text,
+)
 from concat_id.parsing import Parser
 from concat_id.pictures import load_picture
 from concat_id.presets import EMBEDDED, PRESETS, Task
@@ -107,17 +113,18 @@ def load_judges(preset: str) -> Judges:
     """
     model = PRESETS[preset]
     drawn = model.knows_drawn_people_only
-    clothes_parser = model.clothes_parser if NEED_CLOTHES & set(model.tasks) else None
-    sources = [model.curricular, model.video_clip, model.score_pack, model.clip, clothes_parser]
-    sources += [READER, WHOLENESS] if drawn else []
+    needs_clothes = bool(NEED_CLOTHES & set(model.tasks))
+    sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
+    weights = [locate(source) for source in [*sources, *([READER, WHOLENESS] if drawn else [])]]
+    weights += [locate(model.clothes_parser, patterns=PARSER_FILES)] if needs_clothes else []
     return Judges(
         scorer=load_face_tools(preset).scorer,
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
         reader=ClipReader(READER) if drawn else None,
         wholeness=WholenessJudge(WHOLENESS) if drawn else None,
-        clothes_parser=load_clothes_parser(preset) if clothes_parser else None,
-        fingerprint=_fingerprint(map(locate, filter(None, sources))),
+        clothes_parser=load_clothes_parser(preset) if needs_clothes else None,
+        fingerprint=_fingerprint(weights),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from concat_id.atomic import replacing
 from concat_id.evaluation.ablations import COMPARED, describe_ablations
 from concat_id.evaluation.benchmark import SETS
 from concat_id.evaluation.figures import (
@@ -21,6 +23,7 @@ from concat_id.evaluation.figures import (
 from concat_id.evaluation.paper import TABLES, VIDEOS
 from concat_id.evaluation.statistics import Estimate, estimate
 
+LOGGER = logging.getLogger(__name__)
 CATEGORY_COLUMNS = (
     *("arcsim", "clipdist", "viclip", "whole_faces"),
     *("right_expression", "right_motion", "right_garment"),
@@ -72,14 +75,20 @@ def _shorten(result: Mapping[str, Any]) -> dict[str, Any]:
 def write_report(report: Mapping[str, Any], folder: Path) -> Path:
     """Write a preset's report."""
     path = folder / "report.json"
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
 def load_reports(output: Path) -> dict[str, dict[str, Any]]:
-    """The reports of all presets that were evaluated into a folder."""
-    paths = sorted(output.glob("*/report.json"))
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    """The reports of all presets that were evaluated into a folder; one that is damaged is left out."""
+    reports = {}
+    for path in sorted(output.glob("*/report.json")):
+        try:
+            reports[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            LOGGER.warning("%s cannot be read and is left out; evaluate the preset again.", path)
+    return reports
 
 
 def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
@@ -93,7 +102,8 @@ def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path
             parts += [tabulate_main(name, entries), *tabulate_more(entries)]
         parts += describe_failures(entries)
     parts += describe_ablations(reports)
-    path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return path
 
 

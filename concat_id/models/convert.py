@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from concat_id.atomic import replacing
 from concat_id.errors import InputError, WeightsUnavailable
 from concat_id.models.transformer_wan import ConcatIDWanTransformer3DModel
 from concat_id.pipelines.pipeline_wan import LOADER
@@ -88,18 +89,14 @@ def convert_checkpoint(
     state_dict = convert_wan_state_dict(_load_checkpoint(Path(checkpoint)))
     base_folder = _locate_base(base)
     transformer = _build_transformer(base_folder, state_dict)
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        unfinished.mkdir(parents=True)
+    with replacing(output) as unfinished:
+        unfinished.mkdir()
         for component in _KEPT:
             shutil.copytree(base_folder / component, unfinished / component, copy_function=_link_or_copy)
         transformer.save_pretrained(unfinished / "transformer")
         FlowMatchEulerDiscreteScheduler(shift=SHIFT).save_pretrained(unfinished / "scheduler")
         (unfinished / "model_index.json").write_text(json.dumps(_index(base_folder), indent=2) + "\n")
         (unfinished / "pipeline.py").write_text(LOADER)
-        unfinished.rename(output)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _rename(name: str) -> str | None:

@@ -62,7 +62,7 @@ class GuidanceMixin:
     def _set_guidance(
         self, text: float, reference: float | None, skipped: Collection[int] | None, has_references: bool
     ) -> None:
-        """Check and keep the strengths; each step reads them anew, so that a callback may change them."""
+        """Check and keep the strengths; each step reads them anew, so that a callback may lower them."""
         checks.check_scale("guidance_scale", text)
         checks.check_scale("reference_guidance_scale", 1 if reference is None else reference)
         if reference is not None and not has_references:

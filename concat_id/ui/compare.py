@@ -21,7 +21,7 @@ from concat_id.ui.desk import Compared, Desk
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.making import Making, build_making, wire_making
 from concat_id.ui.run_card import describe_age, describe_likeness
-from concat_id.ui.texts import CHOOSE_RUNS, sentence
+from concat_id.ui.texts import CHOOSE_RUNS, DELETED, sentence
 
 IN_STEP = Path(__file__).with_name("in_step.js")
 MAX_LABEL_CHARACTERS = 48
@@ -114,8 +114,7 @@ def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
     ballots = desk.ballots
 
     def deal(names: list[str], blind: bool) -> dict[Any, Any]:
-        with as_sentences():
-            runs = [desk.library.open(name) for name in names]
+        runs = desk.library.open_all(names)
         if blind:
             random.shuffle(runs)
         return show_runs(tab, desk, runs, blind=blind)
@@ -126,9 +125,12 @@ def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
             cast_vote(ballots, visitor, runs, choices)
         return {**show_runs(tab, desk, runs, blind=False), tab.ballot.tally: draw_tally(ballots.tally())}
 
-    def refresh(visitor: str) -> dict[Any, Any]:
+    def refresh(chosen: Sequence[str], visitor: str) -> dict[Any, Any]:
+        choices = list_choices(desk.library.list(visitor))
+        # Gradio refuses a value that is no longer among the choices, before anybody can drop it.
+        gone = [(DELETED, name) for name in chosen if name not in dict(choices).values()]
         return {
-            tab.chosen: gr.Dropdown(list_choices(desk.library.list(visitor))),
+            tab.chosen: gr.Dropdown([*choices, *gone]),
             tab.ballot.tally: draw_tally(ballots.tally()),
         }
 
@@ -139,7 +141,7 @@ def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
     def take(compared: Compared, chosen: list[str], visitor: str) -> dict[Any, Any]:
         return join(chosen, compared.names, visitor)
 
-    desk.tabs.change(refresh, desk.visitor, [tab.chosen, tab.ballot.tally], **QUIET)
+    desk.tabs.change(refresh, [tab.chosen, desk.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
     desk.compared.change(take, [desk.compared, tab.chosen, desk.visitor], tab.chosen, **QUIET)
     gr.on([tab.chosen.change, tab.blind.input], deal, [tab.chosen, tab.blind], tab.shown, **QUIET)
     questions = list(tab.ballot.questions.values())
@@ -184,12 +186,12 @@ def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) 
 
 def join_names(desk: Desk, chosen: Sequence[str], new: Sequence[str]) -> list[str]:
     """Add runs to those on screen; what cannot be compared with them takes their place."""
-    names = list(dict.fromkeys([*chosen, *new]))[-MAX_SIDES:]
+    runs = desk.library.open_all(list(dict.fromkeys([*chosen, *new])))[-MAX_SIDES:]
     try:
-        check_comparable([desk.library.open(name) for name in names])
+        check_comparable(runs)
     except NotComparable:
-        return list(new)
-    return names
+        runs = desk.library.open_all(new)
+    return [run.name for run in runs]
 
 
 def list_choices(runs: Sequence[Run]) -> list[tuple[str, str]]:

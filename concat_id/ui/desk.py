@@ -37,11 +37,7 @@ NEW_TOKEN = (
     ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
 )
 # A link to a run says what the form should hold: what it held before stays out of the way.
-RECALL = """(kept, ...values) => {
-    // What a form of other fields left behind does not fit.
-    const fits = kept && kept.length === values.length;
-    return fits && !new URLSearchParams(location.search).has('run') ? kept : values;
-}"""
+RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
 # Settings that a job may have of its own, and no form sets.
 FORMAT = ("num_frames", "height", "width", "fps")
@@ -154,13 +150,16 @@ def greet_visitor(desk: Desk) -> None:
     desk.blocks.load(None, desk.visitor, desk.visitor, js=NEW_TOKEN, api_visibility="private")
 
 
-def keep_values(blocks: gr.Blocks, key: str, components: Sequence[gr.components.Component]) -> None:
+def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Component]) -> None:
     """Let what is in a form survive a reload; it stays in the visitor's browser.
 
     Args:
         key: names the form among all that this browser keeps.
+        form: its components by name; what a form of other names left behind is not brought back.
     """
-    kept = gr.BrowserState(None, storage_key=f"concat-id-{key}", secret=BROWSER_SECRET)
+    components = list(form.values())
+    storage_key = "-".join(["concat-id", key, *form])
+    kept = gr.BrowserState(None, storage_key=storage_key, secret=BROWSER_SECRET)
     blocks.load(None, [kept, *components], components, js=RECALL, api_visibility="private")
     gr.on(
         [component.change for component in components],

@@ -144,7 +144,8 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     )
     # A model that is no longer offered is not brought back.
     key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
-    keep_values(desk.blocks, key, [tab.prompt, model, *tab.settings.inputs, tab.videos])
+    settings = dict(zip(SETTINGS, [*tab.settings.inputs, model], strict=True))
+    keep_values(desk.blocks, key, {"prompt": tab.prompt, **settings, "videos": tab.videos})
     _wire_run(tab, desk)
     tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
 

@@ -85,6 +85,7 @@ PICTURE_MISSING = (
     "runs: give it again."
 )
 CHOOSE_RUNS = "Two to four of your runs, with the same pictures and prompt. Of one, others can be made below."
+DELETED = "deleted"
 BLIND = "The videos are shuffled and their settings hidden. Which one is better?"
 VOTED = "Your vote counts. Now you see which is which."
 VOTED_BEFORE = "You voted on these videos before; the first vote is the one that counts."

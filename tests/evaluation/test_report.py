@@ -15,7 +15,7 @@ from toys import clip_of
 
 from concat_id.evaluation.benchmark import Benchmark
 from concat_id.evaluation.plots import draw_likeness, frame_curve, plot_frames, plot_likeness
-from concat_id.evaluation.report import report_set, summarize, write_markdown
+from concat_id.evaluation.report import load_reports, report_set, summarize, write_markdown, write_report
 from concat_id.evaluation.sheets import CELL_PX, write_sheet
 from concat_id.evaluation.statistics import estimate
 from concat_id.video import write_video
@@ -82,6 +82,21 @@ class TestTables:
         assert page.count("not computed") == 2  # CLIPDist, and the set of two
         assert "`toy`: not computed; it cannot do the task 'multi'" in page
         assert "`python -m concat_id evaluate`" in page and "place 90 %" in page
+
+    def test_a_damaged_report_hides_no_other(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            write_report({"title": name}, tmp_path / name)
+        # A report that could not be written leaves the earlier one.
+        monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: path.touch() or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_report({"title": "new"}, tmp_path / "one")
+        monkeypatch.undo()
+        (tmp_path / "two" / "report.json").write_text('{"tit')
+        assert load_reports(tmp_path) == {"one": {"title": "one"}}
+        assert "report.json cannot be read and is left out" in caplog.text
 
     def test_what_failed_is_named_and_counted(self, tmp_path: Path) -> None:
         ours = report(result("a", arcsim=0.2), planned=3, errors={"single-001": "NoFaceFound: no face"})

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 import train.benchmark
-from train.benchmark import choose_people, draw_candidates, lay_side_by_side
+from concat_id.evaluation.benchmark import InvalidBenchmark, load_benchmark
+from train.benchmark import choose_people, draw_candidates, lay_side_by_side, write_benchmark
 from train.curation.decontamination import carry_over_bound, find_nearest
 from train.curation.recognition import FaceEmbedder
 from train.training_faces import Faces, draw_portraits, read_people
@@ -75,3 +76,27 @@ def test_people_of_footage_are_drawn_again_and_look_like_themselves(
     portraits, again = draw_portraits([3, 5, 8], embedder), draw_portraits([8, 3, 5], embedder)
     cosines = again.embeddings @ portraits.embeddings.T
     assert cosines.argmax(1).tolist() == [2, 0, 1] and cosines.amax(1).min() > 0.6
+
+
+def test_a_benchmark_replaces_a_benchmark_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(train.benchmark, "COMPANIONS", 2)
+    monkeypatch.setattr(train.benchmark, "SIDE_PX", 48)
+    home, output = tmp_path / "home", tmp_path / "benchmark"
+    home.mkdir()
+    (home / "thesis.txt").write_text("years of work")
+    frames = torch.full((2, 3, 48, 48), 90, dtype=torch.uint8)
+    with pytest.raises(InvalidBenchmark, match="holds other things than a benchmark; choose another"):
+        write_benchmark(home, frames, torch.tensor([3, 5]), {})
+    with pytest.raises(InvalidBenchmark, match="holds other things"):
+        train.benchmark.main(["--latents", str(tmp_path), "--output", str(home)])
+    assert [path.name for path in home.iterdir()] == ["thesis.txt"]
+    for people in (frames, frames[:1]):
+        write_benchmark(output, people, torch.tensor([3, 5])[: len(people)], {"bound": 0.5})
+        assert len(load_benchmark(output).people) == len(people) == len(list((output / "people").iterdir()))
+    monkeypatch.setattr(train.benchmark, "make_prompts", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_benchmark(output, frames, torch.tensor([3, 5]), {})
+    (person,) = load_benchmark(output).people
+    assert person.seed == 3

@@ -2,6 +2,8 @@
 
 import types
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from concat_id.people import sample_scenes
 from concat_id.people.labels import CLOTH, HAT, NECK
+from train import perception_data
 from train.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
 from train.anchors import (
     FACE,
@@ -34,7 +37,7 @@ from train.detector import Detector
 from train.face_parser import LABEL_MAP as FACE_MAP
 from train.face_parser import FaceParser
 from train.parser import Parser as ParserModule
-from train.perception_data import CONTENT_SHARES, ClothesData, frame_anew
+from train.perception_data import CONTENT_SHARES, ClothesData, DetectionData, frame_anew
 from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures, take_pictures
 from train.recognizer import ArcFaceHead, Recognizer
 
@@ -246,6 +249,33 @@ class TestTraining:
         labels = torch.tensor([[0, 1, 13, 13]])
         assert FACE_MAP.iou(FACE_MAP.confusion(labels, labels))["hair"] == 1.0
         assert FACE_MAP.iou(FACE_MAP.confusion(torch.tensor([[0, 1, 1, 13]]), labels))["hair"] == 0.5
+
+
+class TestDetectionData:
+    def test_splits_share_no_picture(
+        self, monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+    ) -> None:
+        """Training pictures are black here, those of the validation white."""
+
+        def load(folder: Path, split: str, *_: object) -> Pictures:
+            pictures = make_pictures(4, generator)
+            return replace(pictures, frames=torch.full_like(pictures.frames, 255 * (split == "validation")))
+
+        shown = []
+        for name in ("load_pictures", "load_album"):
+            monkeypatch.setattr(perception_data, name, load)
+        monkeypatch.setattr(
+            perception_data,
+            "compose_canvases",
+            lambda *pictures, **_: shown.append(pictures[:2]) or {"pictures": torch.zeros(1, 3, 8, 8)},
+        )
+        data = DetectionData(batch_size=2)
+        data.setup("fit")
+        for pictures, color in ((data.train_pictures, 0), (data.validation_pictures, 255)):
+            shown.clear()
+            for _ in range(20):
+                data.make_batch(pictures, generator)
+            assert all((part.frames == color).all() for pair in shown for part in pair)
 
 
 class TestClothesData:

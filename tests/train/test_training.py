@@ -17,6 +17,7 @@ from PIL import Image
 from toy_latents import CAPTIONS, write_toy_workshop
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
+from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
 from train.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode
 from train.concat_id import ConcatIDTraining, build_transformer, with_reference_adaln
@@ -195,6 +196,20 @@ def test_recipe_trains_validates_and_samples(name: str, workshop: Path, tmp_path
         assert len(tasks) == 7 and "face+garment+background" in tasks and "face+face+face" in tasks
 
 
+def test_a_run_never_hides_its_checkpoint_behind_an_earlier_one(workshop: Path, tmp_path: Path) -> None:
+    arguments = toy_recipe("base", workshop, tmp_path)
+    run_recipe([*arguments, "--trainer.max_steps", "1"])
+    with pytest.raises(CheckpointInTheWay, match=r"go on from it by --ckpt_path .*last.ckpt, or move"):
+        run_recipe([*arguments, "--trainer.max_steps", "2"])
+    # A folder that was moved is another one to Lightning, and its checkpoint's name taken.
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    tmp_path.mkdir()
+    arguments = toy_recipe("base", workshop, moved)
+    run_recipe([*arguments, "--trainer.max_steps", "2", "--ckpt_path", str(moved / "last.ckpt")])
+    assert [path.name for path in moved.glob("*.ckpt")] == ["last.ckpt"]
+    assert torch.load(moved / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
 @pytest.mark.slow
 def test_stage_one_resumes_and_exports(workshop: Path, tmp_path: Path) -> None:
     arguments = toy_recipe("stage1", workshop, tmp_path)
@@ -229,6 +244,28 @@ def test_a_model_is_exported_with_the_tokenizer_that_it_started_with(workshop: P
     export_pipeline(tmp_path / "last.ckpt", workshop / "vae", tmp_path / "exported")
     exported, expected = (folder / "tokenizer/tokenizer.json" for folder in (tmp_path / "exported", start))
     assert exported.read_bytes() == expected.read_bytes()
+
+
+def test_an_export_replaces_the_pipeline_and_nothing_else(workshop: Path, tmp_path: Path) -> None:
+    module = ConcatIDTraining(init_from=str(workshop / "stage1" / "pipeline"))
+    checkpoint = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict()}
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    output = tmp_path / "embedded"
+    others = {
+        "clip/config.json": '{"_name_or_path": "x"}',
+        "results/embedded/report.json": "[1]",
+        "MODEL_CARD.md": "#",
+    }
+    shard = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors"
+    for name, text in {**others, shard: "old"}.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(text)
+    export_pipeline(tmp_path / "last.ckpt", workshop / "vae", output)
+    assert {name: (output / name).read_text() for name in others} == others
+    assert not (output / shard).exists()
+    assert isinstance(ConcatIDWanPipeline.from_pretrained(output), ConcatIDWanPipeline)
+    assert "_name_or_path" not in (output / "vae" / "config.json").read_text()
+    assert not list(output.glob(".*"))
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_for_video
 
 from concat_id.presets import PRESETS
+from concat_id.ui.desk import keep_values
 from concat_id.ui.model_choice import draw_needs, list_versions
 from concat_id.ui.settings import build_settings
 
@@ -56,6 +57,19 @@ def test_a_likeness_of_zero_is_shown_as_such() -> None:
     with gr.Blocks():
         panel = build_settings(replace(PRESETS["embedded"], reference_guidance_scale=0.0))
     assert panel.likeness.value == 0
+
+
+def test_a_form_of_other_fields_is_kept_apart() -> None:
+    with gr.Blocks() as blocks:
+        seed, steps = gr.Textbox(), gr.Slider()
+        for form in (
+            {"seed": seed, "steps": steps},
+            {"steps": steps, "seed": seed},
+            {"seed": seed, "fps": steps},
+        ):
+            keep_values(blocks, "single", form)
+    states = [block for block in blocks.blocks.values() if isinstance(block, gr.BrowserState)]
+    assert len({state.storage_key for state in states}) == len(states) == 3
 
 
 def test_a_draft_is_one_click_away_and_is_restored(choosy: Studio, open_page: OpenPage) -> None:

@@ -205,6 +205,28 @@ def test_two_settings_are_compared_and_voted_on_blindly(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_what_was_compared_and_deleted_is_dropped(
+    studio: Studio, open_page: OpenPage, people: dict[str, Path]
+) -> None:
+    studio.runs.step_s = 0.0
+    page = open_page(studio.url)
+    make_run(page, people["one"], "nodding", 7)
+    open_newest(page)
+    page.click("#to-compare")
+    page.get_by_role("button", name="More likeness").click()
+    expect(page.locator("#sides video")).to_have_count(2, timeout=PATIENCE_MS)
+    open_newest(page)
+    expect(page.locator("#run-card")).to_contain_text(re.compile(r"Likeness\s*3"), timeout=PATIENCE_MS)
+    page.click("#delete")
+    page.click("#really-delete")
+    expect(page.locator("#runs button.thumbnail-item")).to_have_count(1, timeout=PATIENCE_MS)
+    open_newest(page)
+    page.click("#to-compare")
+    expect(page.locator("#sides video")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator("#notice")).to_contain_text("only one video", timeout=PATIENCE_MS)
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_videos_of_several_seeds_are_made_and_compared(
     studio: Studio, open_page: OpenPage, people: dict[str, Path]
 ) -> None:
