@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from concat_id import people
 from concat_id.evaluation.benchmark import Benchmark, Case, InvalidBenchmark
 from concat_id.generation import decode_frames
 from concat_id.loading import load_pipeline
@@ -46,10 +48,17 @@ class TruthMaker:
     device: str | None = None
 
     def key(self, case: Case) -> dict[str, Any]:
-        """The frames themselves: whatever the renderer changes, they are measured anew."""
-        frames = draw_case(case, PRESETS[self.preset])
-        key = {"frames_sha256": hashlib.sha256(frames.tobytes()).hexdigest(), "coded": self.is_coded}
-        return key | ({"vae_sha256": self._autoencoder_digest()} if self.is_coded else {})
+        """The case, the renderer's code, and the autoencoder where frames go through it."""
+        preset = PRESETS[self.preset]
+        subjects = [*case.people, *([case.companion] if case.companion else [])]
+        key = {
+            "prompt": case.prompt,
+            "truth": dict(case.truth),
+            "seeds": [case.seed, *(subject.seed for subject in subjects)],
+            "size": [preset.num_frames, preset.height, preset.width],
+            "renderer_sha256": _renderer_digest(),
+        }
+        return key | ({"vae_sha256": _digest(Path(preset.base) / "vae")} if self.is_coded else {})
 
     def make(self, case: Case, video: Path) -> None:
         """Write the case's video."""
@@ -59,10 +68,17 @@ class TruthMaker:
             frames = pass_through(frames, self.preset, self.device)
         write_video(frames, preset.fps, video)
 
-    def _autoencoder_digest(self) -> str:
-        folder = Path(PRESETS[self.preset].base) / "vae"
-        files = [path.read_bytes() for path in sorted(folder.iterdir())]
-        return hashlib.sha256(b"".join(files)).hexdigest()
+
+@lru_cache(maxsize=1)
+def _renderer_digest() -> str:
+    """Changes with the code that draws."""
+    return _digest(Path(people.__file__).parent, "*.py")
+
+
+def _digest(folder: Path, pattern: str = "*") -> str:
+    """SHA-256 of a folder's files."""
+    files = [path.read_bytes() for path in sorted(folder.glob(pattern)) if path.is_file()]
+    return hashlib.sha256(b"".join(files)).hexdigest()
 
 
 def check_drawn(benchmark: Benchmark, path: Path) -> None:
@@ -135,8 +151,8 @@ def seat(clips: list[Scenes]) -> Scenes:
         name: join([getattr(clip.performance, name) for clip in clips], 2)
         for name in vars(scenes.performance)
     }
-    people = {name: join([getattr(clip, name) for clip in clips], 1) for name in ("expression", "motion")}
-    return replace(scenes, performance=type(scenes.performance)(**tracks), **people)
+    doings = {name: join([getattr(clip, name) for clip in clips], 1) for name in ("expression", "motion")}
+    return replace(scenes, performance=type(scenes.performance)(**tracks), **doings)
 
 
 def read_doing(words: str) -> dict[str, str]:
