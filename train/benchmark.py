@@ -129,21 +129,32 @@ def to_pictures(frames: Tensor) -> list[Image.Image]:
     return [Image.fromarray(np.asarray(picture)) for picture in pixels]
 
 
-def draw_candidates(count: int, embedder: FaceEmbedder) -> Faces:
+def candidate_scenes(count: int) -> list[Scenes]:
     """Portraits of people of the test split."""
-    scenes = (
+    return [
         sample_scenes(SEED + start, min(DRAWN_AT_ONCE, count - start), split="test", **PORTRAIT)
         for start in range(0, count, DRAWN_AT_ONCE)
-    )
-    return take_portraits(scenes, SIDE_PX, embedder)
+    ]
 
 
-def choose_people(training: Faces, candidates: int, embedder: FaceEmbedder) -> tuple[Tensor, Tensor, dict]:
+def draw_candidates(count: int, embedder: FaceEmbedder) -> Faces:
+    """The candidates' portraits."""
+    return take_portraits(candidate_scenes(count), SIDE_PX, embedder)
+
+
+def candidate_seeds(count: int) -> Tensor:
+    """The candidates' identity seeds, (N,)."""
+    return torch.cat([scenes.identity_seeds[:, 0] for scenes in candidate_scenes(count)])
+
+
+def choose_people(
+    training: Faces, candidates: int, embedder: FaceEmbedder
+) -> tuple[Tensor, Tensor, Tensor, dict]:
     """The first 50 candidates that pass the paper's rule.
 
     Returns:
-        their portraits (50, 3, H, W) uint8, the training picture nearest to each (50, 3, h, w) uint8, and
-        how the rule went.
+        their portraits (50, 3, H, W) uint8, the training picture nearest to each (50, 3, h, w) uint8, their
+        numbers among the candidates, and how the rule went.
     """
     portraits = draw_candidates(candidates, embedder)
     cosines, numbers = find_nearest(portraits.embeddings, training.embeddings)
@@ -163,7 +174,7 @@ def choose_people(training: Faces, candidates: int, embedder: FaceEmbedder) -> t
         "training_pictures": len(training),
         "nearest_cosine": round(cosines[chosen].max().item(), 3),
     }
-    return portraits.frames[chosen], training.frames[numbers[chosen]], facts
+    return portraits.frames[chosen], training.frames[numbers[chosen]], chosen, facts
 
 
 def lay_side_by_side(portraits: Tensor, nearest: Tensor) -> Image.Image:
@@ -184,30 +195,30 @@ def place_scenes() -> Scenes:
     return sample_scenes(SEED, COMPANIONS, split="test", num_frames=1, places=kinds)
 
 
-def draw_garments() -> tuple[list[Image.Image], list[str]]:
-    """Garments alone and their kinds."""
+def draw_garments() -> tuple[list[Image.Image], list[str], Tensor]:
+    """Garments alone, their kinds and their seeds."""
     scenes = garment_scenes()
     frames = render(scenes.garments_only(), SIDE_PX, SIDE_PX).frames
-    return to_pictures(frames[:, 0]), [names[0] for names in scenes.garment_names]
+    return to_pictures(frames[:, 0]), [names[0] for names in scenes.garment_names], scenes.outfit.seed[:, 0]
 
 
-def draw_places() -> tuple[list[Image.Image], list[str]]:
-    """Places without people and their kinds."""
+def draw_places() -> tuple[list[Image.Image], list[str], Tensor]:
+    """Places without people, their kinds and their seeds."""
     scenes = place_scenes()
     frames = render(scenes.without_people(), SIDE_PX, SIDE_PX).frames
-    return to_pictures(frames[:, 0]), scenes.place_names
+    return to_pictures(frames[:, 0]), scenes.place_names, scenes.place_seed
 
 
 def write_subjects(
-    output: Path, kind: str, pictures: list[Image.Image], truths: list[dict[str, str]]
+    output: Path, kind: str, pictures: list[Image.Image], truths: list[dict[str, str]], seeds: Tensor
 ) -> list[dict]:
-    """Write pictures, and say what is on them as the JSON does."""
+    """Write pictures, and say what is on them and by which seeds (N,) they are drawn, as the JSON does."""
     (output / kind).mkdir(parents=True)
     entries = []
-    for number, (picture, truth) in enumerate(zip(pictures, truths, strict=True)):
+    for number, (picture, truth, seed) in enumerate(zip(pictures, truths, seeds.tolist(), strict=True)):
         name = f"{kind}-{number:02d}"
         picture.save(output / kind / f"{name}.png", optimize=True)
-        entries.append({"name": name, "picture": f"{kind}/{name}.png", "truth": truth})
+        entries.append({"name": name, "picture": f"{kind}/{name}.png", "truth": truth, "seed": seed})
     return entries
 
 
@@ -217,18 +228,27 @@ def check_output(output: Path) -> None:
         raise InvalidBenchmark(f"'{output}' holds other things than a benchmark; choose another --output.")
 
 
-def write_benchmark(output: Path, people: Tensor, decontamination: dict) -> None:
-    """Write a benchmark in place of the one that is there. Args: people: (N, 3, H, W) uint8."""
+def write_benchmark(output: Path, people: Tensor, seeds: Tensor, decontamination: dict) -> None:
+    """Write a benchmark in place of the one that is there.
+
+    Args:
+        people: (N, 3, H, W) uint8.
+        seeds: their identities', (N,).
+    """
     check_output(output)
-    (garments, garment_kinds), (places, place_kinds) = draw_garments(), draw_places()
+    garments, garment_kinds, garment_seeds = draw_garments()
+    places, place_kinds, place_seeds = draw_places()
+    portraits = to_pictures(people.float() / 255)
     with replacing(output) as folder:
         data = {
             "decontamination": decontamination,
-            "people": write_subjects(folder, "people", to_pictures(people.float() / 255), [{}] * len(people)),
+            "people": write_subjects(folder, "people", portraits, [{}] * len(people), seeds),
             "garments": write_subjects(
-                folder, "garments", garments, [{"garment": kind} for kind in garment_kinds]
+                folder, "garments", garments, [{"garment": kind} for kind in garment_kinds], garment_seeds
             ),
-            "places": write_subjects(folder, "places", places, [{"place": kind} for kind in place_kinds]),
+            "places": write_subjects(
+                folder, "places", places, [{"place": kind} for kind in place_kinds], place_seeds
+            ),
             "prompts": make_prompts(),
         }
         (folder / "benchmark.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -249,9 +269,10 @@ def main(arguments: list[str] | None = None) -> None:
     check_output(options.output)  # now, not after hours
     embedder = FaceEmbedder(FACE_PACK)
     training = load_training_faces(options.latents, options.cache, options.chunks, embedder)
-    people, nearest, decontamination = choose_people(training, options.candidates, embedder)
+    people, nearest, chosen, decontamination = choose_people(training, options.candidates, embedder)
     lay_side_by_side(people, nearest).save(options.pairs)
-    write_benchmark(options.output, people, decontamination)
+    seeds = candidate_seeds(options.candidates)[chosen]
+    write_benchmark(options.output, people, seeds, decontamination)
     print(json.dumps(decontamination, indent=1))
 
 

@@ -27,6 +27,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
     add_preset(parser)
     add_weights(parser)
+    truth = "measure the renderer's own clips instead of a model's: the judges' ceiling, rows of their own"
+    add("--truth", action="store_true", help=truth)
     add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
     add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
     add_device(parser)
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     if options.videos is not None and options.videos < 1:
         raise InvalidJob(f"--videos is {options.videos}; give 1 or more, or leave it out for all.")
     from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK
-    from concat_id.evaluation.evaluate import Plan, evaluate, write_comparison
+    from concat_id.evaluation.evaluate import Plan, evaluate, evaluate_truth, write_comparison
 
     if options.redraw:
         finish(options, scores=None, report=str(write_comparison(options.output)))
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
         done.append(progress)
         _show_case(progress)
 
-    report = evaluate(plan, report_progress)
+    report = (evaluate_truth if options.truth else evaluate)(plan, report_progress)
     failed = sum(progress.error is not None for progress in done)
     finish(options, scores=None, videos=len(done) - failed, failed=failed, report=str(report))
 

@@ -25,7 +25,7 @@ from concat_id.presets import DEFAULT_PRESET
 COMPARED = (
     *("arcsim", "cursim", "clipdist"),
     *("arcsim_1", "cursim_1", "arcsim_2", "cursim_2", "arcsim_3", "cursim_3"),
-    *("worst_arcsim", "worst_cursim", "face_rate", "order_rate"),
+    *("worst_arcsim", "worst_cursim", "face_rate", "whole_faces", "sharpness", "order_rate"),
     *("retrieval", "garment_retrieval", "background_retrieval", "right_expression", "right_motion"),
 )
 

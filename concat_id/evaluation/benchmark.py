@@ -3,8 +3,8 @@
 A folder holds `benchmark.json` and the pictures that it names; `assets/benchmark` shows drawn people of the
 test split (`train/benchmark.py` makes it). The JSON has
 
-    people, garments, places: lists of {"name", "picture", "truth"}; truth names what the picture shows,
-        {"garment": "hoodie"}, as far as a reader can tell it;
+    people, garments, places: lists of {"name", "picture", "truth", "seed"}; truth names what the picture
+        shows, {"garment": "hoodie"}, as far as a reader can tell it; the seed is there if it was drawn;
     prompts: by set and category, lists of {"text", "truth"}; truth names what a reader should find.
 """
 
@@ -59,6 +59,7 @@ class Subject:
     name: str
     picture: Path
     truth: Mapping[str, str] = field(default_factory=dict)  # topic -> category
+    seed: int | None = None  # by which the renderer draws it again; None: it was not drawn
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """The evaluation of a preset from end to end: videos, figures, report, plots, contact sheets.
 
 The output folder holds one folder for each preset that was evaluated into it, and on top what compares them:
-`report.md` and `likeness.png`.
+`report.md` and `likeness.png`. Beside the presets, the truth may be evaluated, the renderer's own clips.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,16 @@ from concat_id.evaluation.benchmark import (
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.plots import plot_frames, plot_likeness
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
-from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
+from concat_id.evaluation.run import (
+    Maker,
+    ModelMaker,
+    Progress,
+    load_errors,
+    load_results,
+    run_cases,
+)
 from concat_id.evaluation.sheets import write_sheet
+from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
 from concat_id.job import Settings
 from concat_id.loading import weights_digest
 from concat_id.own_weights import OwnWeights
@@ -45,11 +53,19 @@ class Plan:
     benchmark: Path = DEFAULT_BENCHMARK
     people: Path | None = None  # pictures of other people than the benchmark's
     device: str | None = None  # see `load_pipeline`
+    truth: str | None = None  # key of `TRUTHS`: the renderer's clips instead of the preset's videos
 
     @property
     def folder(self) -> Path:
-        """The preset's folder in the output."""
-        return self.output / self.preset
+        """The folder in the output, of the preset or of the truth."""
+        return self.output / (self.truth or self.preset)
+
+    @property
+    def maker(self) -> Maker:
+        """What makes the videos."""
+        if self.truth is None:
+            return ModelMaker(self.preset, self.device)
+        return TruthMaker(self.preset, self.truth == CODED, self.device)
 
     @property
     def command(self) -> str:
@@ -67,6 +83,7 @@ class Plan:
             "--output": self.output,
         }
         given = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
+        given += ["--truth"] if self.truth else []
         return shlex.join(["python", "-m", "concat_id", "evaluate", *given])
 
 
@@ -90,15 +107,24 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
             able[name],
             plan.folder,
             judges,
-            preset=plan.preset,
+            maker=plan.maker,
             protocol=plan.protocol,
             galleries=benchmark.galleries,
-            device=plan.device,
         ):
             report_progress(progress)
     # What an earlier run left of other tasks is reported with it.
     shown = {name: cases for name, cases in able.items() if name in asked or load_results(plan.folder, cases)}
     return write_outputs(plan, shown, judges)
+
+
+def evaluate_truth(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
+    """Measure the truth of a preset's cases, as drawn and through its autoencoder: the judges' ceiling."""
+    if not PRESETS[plan.preset].knows_drawn_people_only:
+        raise InvalidJob(f"preset '{plan.preset}' shows photographed people; only drawn ones have a truth.")
+    check_drawn(_read_benchmark(plan), plan.people or plan.benchmark)
+    for name in TRUTHS:
+        page = evaluate(replace(plan, truth=name), report_progress)
+    return page
 
 
 def write_outputs(plan: Plan, shown: dict[str, Sequence[Case]], judges: Judges) -> Path:
@@ -149,10 +175,10 @@ def _report(
         if name not in shown
     }
     return {
-        "title": PRESETS[plan.preset].title,
+        "title": TRUTHS[plan.truth] if plan.truth else PRESETS[plan.preset].title,
         "command": plan.command,
         "protocol": plan.protocol,
-        "weights_sha256": weights_digest(plan.preset),
+        "weights_sha256": None if plan.truth else weights_digest(plan.preset),
         "settings": Settings.of(PRESETS[plan.preset]).to_dict(),
         "reader_accuracy": judges.reader.accuracy if judges.reader else {},
         "not_computed": reasons,

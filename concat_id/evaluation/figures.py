@@ -8,6 +8,8 @@ from typing import Any
 MAIN_COLUMNS = {"arcsim": "ArcSim ↑", "cursim": "CurSim ↑", "viclip": "ViCLIP ↑", "clipdist": "CLIPDist ↑"}
 MORE_ROWS = {
     "face_rate": "frames with a face",
+    "whole_faces": "frames whose faces are all whole, a missing one counting as broken",
+    "sharpness": "gradient inside the face, of the reference picture's",
     "strict_arcsim": "ArcSim, a missing face counting as 0",
     "strict_cursim": "CurSim, a missing face counting as 0",
     "arcsim_1": "ArcSim, first person from the left",

@@ -1,4 +1,5 @@
-"""The models that judge videos: the preset's own scorer, a second recogniser, a video-text model, a reader.
+"""The models that judge videos: the preset's own scorer, a second recogniser, a video-text model, a reader
+and a judge of whole faces.
 
 Drawn people are judged by the embedded models, photographs by the published ones.
 """
@@ -16,6 +17,9 @@ from PIL.Image import Image
 
 from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
+from concat_id.evaluation.sharpness import face_gradient
+from concat_id.evaluation.wholeness import WholenessJudge
+from concat_id.faces import Face
 from concat_id.job import Role
 from concat_id.loading import (
     PARSER_FILES,
@@ -34,8 +38,9 @@ from concat_id.scoring.surroundings import compare_garments, compare_places
 from concat_id.scoring.video_clip import VideoTextScorer
 from concat_id.weights import locate
 
-# Reads back what happens in videos of drawn people; in photographed ones it is not read.
+# What happens in videos of drawn people is read back, and whether faces are whole; not in photographed ones.
 READER = EMBEDDED / "evaluation" / "reader.onnx"
+WHOLENESS = EMBEDDED / "evaluation" / "whole.onnx"
 RETRIEVAL_STRIDE = 4
 """Every fourth frame tells which garment or place it is."""
 NEED_CLOTHES: set[Task] = {"try-on", "background"}
@@ -49,20 +54,36 @@ class Judges:
     curricular: CurricularEmbedder
     video_text: VideoTextScorer
     reader: ClipReader | None
+    wholeness: WholenessJudge | None
     clothes_parser: Parser | None  # None where no task of the preset needs it
     fingerprint: str  # changes with the judges' files
+    _found: dict[Path, Face | None] = field(default_factory=dict)
     _known: dict[Path, ReferenceFace | None] = field(default_factory=dict)
+    _gradients: dict[Path, float] = field(default_factory=dict)
     _prepared: dict[Path, Image] = field(default_factory=dict)
 
     def know(self, person: Subject) -> ReferenceFace | None:
         """A person's face, None if the scorer finds none in the picture; kept from one call to the next."""
         if person.picture not in self._known:
-            picture = load_picture(person.picture)
-            faces = self.scorer.finder.find(picture)
+            picture, face = load_picture(person.picture), self._find(person)
             self._known[person.picture] = (
-                self.scorer.describe(picture, faces[0], curricular=self.curricular) if faces else None
+                self.scorer.describe(picture, face, curricular=self.curricular) if face else None
             )
         return self._known[person.picture]
+
+    def know_gradient(self, person: Subject) -> float:
+        """How sharp the face in a person's picture is, who has one; kept from one call to the next."""
+        if person.picture not in self._gradients:
+            landmarks = self._find(person).landmarks
+            self._gradients[person.picture] = face_gradient(load_picture(person.picture), landmarks)
+        return self._gradients[person.picture]
+
+    def _find(self, person: Subject) -> Face | None:
+        """The largest face of a person's picture."""
+        if person.picture not in self._found:
+            faces = self.scorer.finder.find(load_picture(person.picture))
+            self._found[person.picture] = faces[0] if faces else None
+        return self._found[person.picture]
 
     def picks(self, role: Role, right: Subject, frames: np.ndarray, gallery: Sequence[Subject]) -> float:
         """1 if of all garments or places the right one is most like that in frames (T, H, W, 3), else 0."""
@@ -91,16 +112,17 @@ def load_judges(preset: str) -> Judges:
     What is missing is named in a `WeightsUnavailable`.
     """
     model = PRESETS[preset]
-    reader = READER if model.knows_drawn_people_only else None
-    sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
-    weights = [locate(source) for source in [*sources, *([reader] if reader else [])]]
+    drawn = model.knows_drawn_people_only
     needs_clothes = bool(NEED_CLOTHES & set(model.tasks))
+    sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
+    weights = [locate(source) for source in [*sources, *([READER, WHOLENESS] if drawn else [])]]
     weights += [locate(model.clothes_parser, patterns=PARSER_FILES)] if needs_clothes else []
     return Judges(
         scorer=load_face_tools(preset).scorer,
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
-        reader=ClipReader(reader) if reader else None,
+        reader=ClipReader(READER) if drawn else None,
+        wholeness=WholenessJudge(WHOLENESS) if drawn else None,
         clothes_parser=load_clothes_parser(preset) if needs_clothes else None,
         fingerprint=_fingerprint(weights),
     )

@@ -13,6 +13,8 @@ import numpy as np
 from concat_id.errors import NoFaceFound
 from concat_id.evaluation.benchmark import SETS, Case, Subject
 from concat_id.evaluation.judges import Judges
+from concat_id.evaluation.sharpness import mean_gradient
+from concat_id.evaluation.wholeness import WholenessJudge
 from concat_id.faces import Face
 from concat_id.job import Role
 from concat_id.scoring import ReferenceFace, Sampling
@@ -74,6 +76,15 @@ def measure(
         **summarize_cursim(cursim, drops_zeros=protocol.drops_zeros),
         "viclip": judges.video_text.score(frames, case.prompt),
     }
+    if judges.wholeness:
+        values["whole_faces"] = share_of_whole(judges.wholeness, tracks, seen)
+    gradients = [
+        gradient / judges.know_gradient(person)
+        for person, track in zip(case.people, tracks, strict=True)
+        if (gradient := mean_gradient(seen, track)) is not None
+    ]
+    if gradients:
+        values["sharpness"] = float(np.mean(gradients))
     for number, person in enumerate(scores.get("people", ()), start=1):
         values |= {f"arcsim_{number}": person["arcsim"], f"cursim_{number}": mean_found(cursim[number - 1])}
     if len(people) > 1:
@@ -100,6 +111,15 @@ def _know(judges: Judges, person: Subject) -> ReferenceFace:
     if known is None:
         raise NoFaceFound(f"no face was found in '{person.picture.name}'; replace the picture.")
     return known
+
+
+def share_of_whole(
+    judge: WholenessJudge, tracks: Sequence[Sequence[Face | None]], frames: np.ndarray
+) -> float:
+    """Share of the frames (T, H, W, 3) in which every person's face was found and is whole."""
+    columns = zip(*tracks, strict=True)
+    complete = [[] if None in faces else list(faces) for faces in columns]
+    return float(np.mean(judge.are_whole(frames, complete)))
 
 
 def summarize_cursim(tracks: Sequence[Sequence[float | None]], *, drops_zeros: bool) -> dict[str, float]:

@@ -24,7 +24,10 @@ from concat_id.evaluation.paper import TABLES, VIDEOS
 from concat_id.evaluation.statistics import Estimate, estimate
 
 LOGGER = logging.getLogger(__name__)
-CATEGORY_COLUMNS = ("arcsim", "clipdist", "viclip", "right_expression", "right_motion", "right_garment")
+CATEGORY_COLUMNS = (
+    *("arcsim", "clipdist", "viclip", "whole_faces"),
+    *("right_expression", "right_motion", "right_garment"),
+)
 INTRODUCTION = """\
 Means over N videos with bootstrap 95 % intervals, for which whole people (or groups of them) are drawn.
 Rows in italics are the paper's figures, of photographed people. They compare with a row of ours only if that

@@ -12,17 +12,54 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from concat_id.atomic import replacing
 from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
-from concat_id.generation import Result, generate
+from concat_id.generation import generate
 from concat_id.loading import weights_digest
 from concat_id.video import read_video
 
 LOGGER = logging.getLogger(__name__)
+
+
+class Maker(Protocol):
+    """What makes the videos of cases."""
+
+    def key(self, case: Case) -> dict[str, Any]:
+        """On what a video depends; if it changes, the video is made anew. It names no machine's folders."""
+
+    def make(self, case: Case, video: Path) -> None:
+        """Write the case's MP4."""
+
+
+@dataclass(frozen=True)
+class ModelMaker:
+    """Makes videos with a preset.
+
+    Args:
+        preset: key of `PRESETS`.
+        device: see `load_pipeline`.
+    """
+
+    preset: str
+    device: str | None = None
+
+    def key(self, case: Case) -> dict[str, Any]:
+        """The job, its pictures and the model's weights."""
+        job = case.job(self.preset).resolve()
+        pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
+        return {
+            "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
+            "weights_sha256": weights_digest(self.preset),
+        }
+
+    def make(self, case: Case, video: Path) -> None:
+        """Run the case's job."""
+        for _ in generate(case.job(self.preset), video, preview_every=0, device=self.device):
+            pass
 
 
 @dataclass(frozen=True)
@@ -40,15 +77,14 @@ def run_cases(
     folder: Path,
     judges: Judges,
     *,
-    preset: str,
+    maker: Maker,
     protocol: str,
     galleries: Galleries,
-    device: str | None = None,
 ) -> Iterator[Progress]:
     """Make and measure what is missing; a case that fails is written down and does not stop the others.
 
     Args:
-        folder: the preset's folder in the output.
+        folder: the maker's folder in the output.
         protocol: key of `PROTOCOLS`.
         galleries: among whom the references in the videos are to be found again.
     """
@@ -57,9 +93,9 @@ def run_cases(
         problem = path.with_suffix(".error.json")
         message = None
         try:
-            key = _key(case, preset) | {"protocol": protocol, "judges": judges.fingerprint}
+            key = maker.key(case) | {"protocol": protocol, "judges": judges.fingerprint}
             if _read(path).get("key") != key:
-                video = make_video(case, folder / "videos", preset, device)
+                video = make_video(case, folder / "videos", maker)
                 result = _measure(case, video, judges, protocol, galleries)
                 _write(path, {"key": key, **_describe(case), **result})
             problem.unlink(missing_ok=True)
@@ -72,19 +108,17 @@ def run_cases(
         yield Progress(case, number, len(cases), message)
 
 
-def make_video(case: Case, folder: Path, preset: str, device: str | None) -> Path:
+def make_video(case: Case, folder: Path, maker: Maker) -> Path:
     """The case's video: the one that is there if it was made of the same and by the same, else a new one."""
     video = folder / f"{case.name}.mp4"
     key_path = video.with_suffix(".key.json")
-    key = _key(case, preset)
+    key = maker.key(case)
     if video.is_file() and _read(key_path) == key:
         return video
     key_path.unlink(missing_ok=True)
-    for event in generate(case.job(preset), video, preview_every=0, device=device):
-        if isinstance(event, Result):
-            _write(key_path, key)
-            return event.video
-    raise AssertionError("a job that ends yields a result")
+    maker.make(case, video)
+    _write(key_path, key)
+    return video
 
 
 def result_path(folder: Path, case: Case) -> Path:
@@ -108,16 +142,6 @@ def _measure(case: Case, video: Path, judges: Judges, protocol: str, galleries: 
     """A video's figures, from the file: the same whenever they are computed."""
     frames = read_video(video).frames
     return asdict(measure(case, frames, judges, protocol=PROTOCOLS[protocol], galleries=galleries))
-
-
-def _key(case: Case, preset: str) -> dict[str, Any]:
-    """On what a video depends; if it changes, the video is made anew. It names no folders of this machine."""
-    job = case.job(preset).resolve()
-    pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
-    return {
-        "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
-        "weights_sha256": weights_digest(preset),
-    }
 
 
 def _describe(case: Case) -> dict[str, Any]:

@@ -25,8 +25,9 @@ COMBINATION_SHARES = (("train", 0, 8), ("validation", 8, 9), ("test", 9, 10))
 
 @dataclass(frozen=True)
 class Outfit(Columns):
-    """Outfits, (B, P) each, colours (B, P, 3); the first six are category numbers, int64."""
+    """Outfits, (B, P) each, colours (B, P, 3); after the seed come six category numbers, int64."""
 
+    seed: Tensor
     garment: Tensor
     pattern: Tensor
     color: Tensor
@@ -66,6 +67,7 @@ def sample_outfits(seeds: Tensor, *, split: str, garment: Tensor | None, headwea
     table = color_table(COLORS)
     headwear_color = dice.choice("headwear_color", len(COLORS))
     return Outfit(
+        seed=seeds,
         garment=garment,
         pattern=pattern,
         color=color,

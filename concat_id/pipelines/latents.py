@@ -25,6 +25,15 @@ def encode_pictures(vae: Autoencoder, pictures: list[list[Image.Image]], height:
     return rearrange((latents - mean) / std, "(b r) c 1 h w -> b c r h w", b=len(pictures))
 
 
+def encode_videos(vae: Autoencoder, frames: np.ndarray) -> Tensor:
+    """Videos (B, T, H, W, 3) uint8 as normalised latents' modes, (B, C, F, h, w), float32."""
+    pixels = torch.from_numpy(frames).to(get_module_execution_device(vae), vae.dtype) / 127.5 - 1
+    with torch.inference_mode():
+        latents = vae.encode(rearrange(pixels, "b t h w c -> b c t h w")).latent_dist.mode().float()
+    mean, std = latent_statistics(vae, latents)
+    return (latents - mean) / std
+
+
 def decode_videos(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Normalised latents (B, C, F, h, w) to videos (B, T, 3, H, W) in [0, 1], float32."""
     latents = latents.to(get_module_execution_device(vae), vae.dtype)

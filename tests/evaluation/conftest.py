@@ -13,6 +13,7 @@ from toys import landscape, portrait, toy_preset, write_toy_pipeline
 from concat_id import loading
 from concat_id.evaluation.benchmark import Benchmark, load_benchmark
 from concat_id.evaluation.judges import Judges, load_judges
+from concat_id.people import SEED_RANGES, sample_scenes
 from concat_id.presets import PRESETS
 
 PROMPTS = {
@@ -25,7 +26,14 @@ PROMPTS = {
             {"text": "a person nodding in a park", "truth": {"motion": "nodding"}},
         ],
     },
-    "two": {"together": [{"text": "two people on a beach", "truth": {"place": "beach"}}]},
+    "two": {
+        "together": [
+            {
+                "text": "two people on a beach: a person winking playfully and a person waving hello",
+                "truth": {"place": "beach"},
+            }
+        ]
+    },
     "background": {"there": [{"text": "a person smiling", "truth": {"expression": "smiling"}}]},
 }
 
@@ -37,9 +45,11 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = []
     for seed in (3, 5, 9):
         portrait(seed, identity_seed=seed).save(folder / f"p{seed}.png")
-        people.append({"name": f"p{seed}", "picture": f"p{seed}.png", "truth": {}})
+        identity = SEED_RANGES["test"][0] + seed
+        people.append({"name": f"p{seed}", "picture": f"p{seed}.png", "truth": {}, "seed": identity})
     landscape().save(folder / "beach.png")
-    places = [{"name": "beach", "picture": "beach.png", "truth": {"place": "beach"}}]
+    place = int(sample_scenes(0, 1, split="test", num_frames=1, places="beach").place_seed)
+    places = [{"name": "beach", "picture": "beach.png", "truth": {"place": "beach"}, "seed": place}]
     data = {"people": people, "garments": [], "places": places, "prompts": PROMPTS}
     (folder / "benchmark.json").write_text(json.dumps(data))
     return folder

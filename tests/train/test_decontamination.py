@@ -52,7 +52,7 @@ def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
         torch.cat([others.frames, torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)]),
         torch.cat([others.embeddings, portraits.embeddings[1:2]]),
     )
-    chosen, nearest, facts = choose_people(seen, 6, embedder)
+    chosen, nearest, numbers, facts = choose_people(seen, 6, embedder)
     assert torch.equal(chosen, portraits.frames[[0, 2, 3, 4]])
     assert (nearest == 90).all() and lay_side_by_side(chosen, nearest).height == 34
     assert facts["dropped"] == 1 and facts["nearest_cosine"] <= facts["bound"] < 1
@@ -88,14 +88,15 @@ def test_a_benchmark_replaces_a_benchmark_and_nothing_else(
     (home / "thesis.txt").write_text("years of work")
     frames = torch.full((2, 3, 48, 48), 90, dtype=torch.uint8)
     with pytest.raises(InvalidBenchmark, match="holds other things than a benchmark; choose another"):
-        write_benchmark(home, frames, {})
+        write_benchmark(home, frames, torch.tensor([3, 5]), {})
     with pytest.raises(InvalidBenchmark, match="holds other things"):
         train.benchmark.main(["--latents", str(tmp_path), "--output", str(home)])
     assert [path.name for path in home.iterdir()] == ["thesis.txt"]
     for people in (frames, frames[:1]):
-        write_benchmark(output, people, {"bound": 0.5})
+        write_benchmark(output, people, torch.tensor([3, 5])[: len(people)], {"bound": 0.5})
         assert len(load_benchmark(output).people) == len(people) == len(list((output / "people").iterdir()))
     monkeypatch.setattr(train.benchmark, "make_prompts", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_benchmark(output, frames, {})
-    assert len(load_benchmark(output).people) == 1
+        write_benchmark(output, frames, torch.tensor([3, 5]), {})
+    (person,) = load_benchmark(output).people
+    assert person.seed == 3
