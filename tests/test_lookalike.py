@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
+from concat_id.generation import describe_person, prepare_reference
+from concat_id.job import Reference
 from concat_id.loading import load_face_tools
 from concat_id.people.lookalike import read_traits
 from concat_id.people.portrait import CHOICES, Traits, draw_portrait
@@ -30,6 +33,15 @@ def test_an_astronaut_is_read_from_her_photograph() -> None:
     assert (traits.glasses, traits.beard, traits.seed) == ("none", "none", SEED)
     darker = Image.fromarray((np.asarray(photograph) * (0.62, 0.48, 0.38)).astype(np.uint8))
     assert read(darker).skin in ("bronze", "brown", "deep brown")
+
+
+def test_a_reference_is_described_as_the_product_prepares_it(tmp_path: Path) -> None:
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    reference = Reference("face", str(path))
+    assert prepare_reference(reference).photographed
+    traits = describe_person(reference)
+    assert replace(traits, seed=SEED) == read(Image.open(path))
 
 
 @pytest.mark.parametrize("skin", CHOICES["skin"])

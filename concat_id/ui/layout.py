@@ -42,7 +42,7 @@ EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "backgro
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
-# Gradio keeps a copy of the page's description, 0.8 MB, for each visit and each call by a program.
+# Gradio keeps a copy of the page's description, about 1 MB, for each visit and each call by a program.
 MAX_SESSIONS = 100
 
 
