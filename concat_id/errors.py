@@ -27,6 +27,10 @@ class FaceTooSmall(InputError):
     """The chosen face has too few pixels to carry an identity."""
 
 
+class InvalidTraits(InputError):
+    """Someone is to be drawn with a trait that the renderer does not know."""
+
+
 class NoGarmentFound(InputError):
     """No clothing was recognised in a picture that is to serve as a garment reference."""
 

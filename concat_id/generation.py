@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from concat_id.people.portrait import Traits
     from concat_id.pipelines.outputs import Step
     from concat_id.pipelines.pipeline import ConcatIDPipeline
 
 PREVIEW_EVERY = 2
 PREVIEW_SCORED_FRAMES = 5
-# A face in a photograph is found now and then, and no measure of the pixels told photographs from drawings.
 DRAWN_ONLY = "This model knows drawn people only: for photographs choose another one, such as wan-1.3b-adaln."
 
 
@@ -129,6 +129,16 @@ def generate(
 def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> PreparedReference:
     """A reference as the model of a preset will see it, to show it beforehand."""
     return _prepare(reference, load_picture(reference.picture), preset)
+
+
+def describe_person(reference: Reference, preset: str = DEFAULT_PRESET) -> Traits:
+    """The drawn person who is most like the one in a reference picture, by the face tools of a preset."""
+    from concat_id.people.lookalike import read_traits
+    from concat_id.people.portrait import roll_seed
+
+    picture, tools = load_picture(reference.picture), load_face_tools(preset)
+    prepared = _prepare(reference, picture, preset)
+    return read_traits(picture, prepared.face, tools.parser, roll_seed())
 
 
 def decode_frames(pipeline: ConcatIDPipeline, latents: Tensor) -> np.ndarray:

@@ -11,6 +11,7 @@ from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound, NoGarmentFou
 from concat_id.faces import Face, FaceFinder, align_face
 from concat_id.garments import cut_garment, shrink
 from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, Parser
+from concat_id.photographs import is_photographed
 from concat_id.places import fill_people, find_people
 
 CROP_PX = 448
@@ -33,6 +34,7 @@ class PreparedReference:
     face: Face | None  # the chosen face, in the original picture; None where there is none
     faces: tuple[Face, ...]  # all faces that are large enough, the largest first
     notes: tuple[str, ...]  # what the user should know, in sentences
+    photographed: bool = False  # whether the face looks photographed, rather than drawn
 
 
 def prepare_face(
@@ -55,7 +57,8 @@ def prepare_face(
     faces = tuple(face for face in found if face.side_px >= MIN_FACE_PX)
     if whole_picture:
         face = choose_face(faces, face_index) if faces else None
-        return PreparedReference(picture, face, faces, (WHOLE_PICTURE,))
+        photographed = face is not None and is_photographed(picture, face)
+        return PreparedReference(picture, face, faces, (WHOLE_PICTURE,), photographed)
     if not found:
         raise NoFaceFound(
             "no face was found in the picture; choose one that shows a face clearly or use the whole picture."
@@ -71,7 +74,7 @@ def prepare_face(
         notes = (f"The picture shows {len(faces)} faces; the largest one is used.",)
     crop = align_face(picture, face.landmarks, CROP_PX)
     masked, mask_notes = mask_face(crop, parser)
-    return PreparedReference(masked, face, faces, notes + mask_notes)
+    return PreparedReference(masked, face, faces, notes + mask_notes, is_photographed(picture, face))
 
 
 def prepare_garment(

@@ -34,7 +34,6 @@ class Identity(Columns):
 
     # kind of person; integers, category numbers
     seed: Tensor
-    age: Tensor
     hair: Tensor
     beard: Tensor
     glasses: Tensor
@@ -101,21 +100,45 @@ def per_frame(value: Tensor, num_frames: int) -> Tensor:
     return value.repeat_interleave(num_frames, dim=0).reshape(len(value) * num_frames, -1, 1, 1)
 
 
+@dataclass(frozen=True)
+class Kinds(Columns):
+    """What there are words for in a person: category numbers, (B, P) int64 each; of yes and no, 1 and 0."""
+
+    feminine: Tensor
+    skin: Tensor
+    hair: Tensor
+    hair_color: Tensor
+    eye_color: Tensor
+    beard: Tensor
+    glasses: Tensor
+    glasses_color: Tensor
+    wrinkles: Tensor
+    freckles: Tensor
+    earrings: Tensor
+
+
 def sample_identities(seeds: Tensor) -> Identity:
     """The people of these seeds, (B, P) int64; a seed is the same person in any batch."""
-    dice = Dice(seeds, "identity")
-    feminine = dice.chance("feminine", 0.5)
-    age = dice.choice("age", torch.tensor([0.35, 0.45, 0.2]))
-    kinds = _sample_kinds(dice, feminine, age)
+    return make_identities(seeds, sample_kinds(seeds))
+
+
+def make_identities(seeds: Tensor, kinds: Kinds) -> Identity:
+    """The people of these kinds; all that no kind says follows from the seeds, (B, P) int64."""
+    dice, feminine = Dice(seeds, "identity"), kinds.feminine.float()
     return Identity(
         seed=seeds,
-        age=age,
+        hair=kinds.hair,
+        beard=kinds.beard,
+        glasses=kinds.glasses,
         feminine=feminine,
-        **kinds,
+        wrinkles=kinds.wrinkles.float(),
+        freckles=kinds.freckles.float(),
+        earrings=kinds.earrings.float(),
+        **_color(dice, kinds),
         **_sample_head(dice, feminine),
         **_sample_eyes(dice, feminine),
         **_sample_nose_and_mouth(dice, feminine),
-        **_sample_skin(dice, feminine, age),
+        **_sample_skin(dice, feminine),
         parting=dice.sign("parting"),
         fringe=dice.uniform("fringe"),
         volume=dice.uniform("volume"),
@@ -127,31 +150,40 @@ def hair_weights(likely: dict[str, float]) -> Tensor:
     return torch.tensor([likely.get(style, 0.0) for style in HAIR_STYLES])
 
 
-def _sample_kinds(dice: Dice, feminine: Tensor, age: Tensor) -> dict[str, Tensor]:
-    gender = feminine.long()
-    hair = dice.choice(
-        "hair", pick(torch.stack([hair_weights(MASCULINE_HAIR), hair_weights(FEMININE_HAIR)]), gender)
-    )
+def sample_kinds(seeds: Tensor) -> Kinds:
+    """The kinds of the people of these seeds, (B, P) int64."""
+    dice = Dice(seeds, "identity")
+    feminine = dice.chance("feminine", 0.5).long()
+    age = dice.choice("age", torch.tensor([0.35, 0.45, 0.2]))
+    hair = pick(torch.stack([hair_weights(MASCULINE_HAIR), hair_weights(FEMININE_HAIR)]), feminine)
     beards = torch.tensor(
         [[0.65, 0.12, 0.08, 0.08, 0.07], [0.3, 0.17, 0.25, 0.13, 0.15], [0.3, 0.17, 0.25, 0.13, 0.15]]
     )
-    beard = dice.choice("beard", pick(beards, age)) * (1 - gender)
-    hair_names = list(HAIR_COLORS)
-    everyone = torch.tensor([1.0] * len(hair_names))
-    old = torch.tensor([3.0 if name in ("grey", "platinum") else 0.15 for name in hair_names])
-    hair_color = dice.choice("hair_color", pick(torch.stack([everyone, everyone, old]), age))
-    light = torch.tensor([1.0 if name in ("grey", "platinum", "blonde") else 0.0 for name in hair_names])
+    everyone = torch.tensor([1.0] * len(HAIR_COLORS))
+    old = torch.tensor([3.0 if name in ("grey", "platinum") else 0.15 for name in HAIR_COLORS])
+    return Kinds(
+        feminine=feminine,
+        skin=dice.choice("skin", len(SKIN_COLORS)),
+        hair=dice.choice("hair", hair),
+        hair_color=dice.choice("hair_color", pick(torch.stack([everyone, everyone, old]), age)),
+        eye_color=dice.choice("eyes", len(EYE_COLORS)),
+        beard=dice.choice("beard", pick(beards, age)) * (1 - feminine),
+        glasses=dice.choice("glasses", torch.tensor([0.68, 0.17, 0.15])),
+        glasses_color=dice.choice("glasses_color", len(GLASSES_COLORS)),
+        wrinkles=(age == AGES.index("old")).long(),
+        freckles=dice.chance("freckles", 0.2).long(),
+        earrings=dice.chance("earrings", 0.05 + 0.4 * feminine).long(),
+    )
+
+
+def _color(dice: Dice, kinds: Kinds) -> dict[str, Tensor]:
+    light = torch.tensor([1.0 if name in ("grey", "platinum", "blonde") else 0.0 for name in HAIR_COLORS])
     return {
-        "hair": hair,
-        "beard": beard,
-        "glasses": dice.choice("glasses", torch.tensor([0.68, 0.17, 0.15])),
-        "skin": _varied(dice, "skin", pick(color_table(SKIN_COLORS), dice.choice("skin", len(SKIN_COLORS)))),
-        "hair_color": _varied(dice, "hair", pick(color_table(HAIR_COLORS), hair_color)),
-        "brow_lightness": pick(light, hair_color),
-        "eye_color": _varied(
-            dice, "eyes", pick(color_table(EYE_COLORS), dice.choice("eyes", len(EYE_COLORS)))
-        ),
-        "glasses_color": pick(color_table(GLASSES_COLORS), dice.choice("glasses_color", len(GLASSES_COLORS))),
+        "skin": _varied(dice, "skin", pick(color_table(SKIN_COLORS), kinds.skin)),
+        "hair_color": _varied(dice, "hair", pick(color_table(HAIR_COLORS), kinds.hair_color)),
+        "brow_lightness": pick(light, kinds.hair_color),
+        "eye_color": _varied(dice, "eyes", pick(color_table(EYE_COLORS), kinds.eye_color)),
+        "glasses_color": pick(color_table(GLASSES_COLORS), kinds.glasses_color),
         "band_color": pick(color_table(COLORS), dice.choice("band_color", len(COLORS))),
     }
 
@@ -210,13 +242,10 @@ def _sample_nose_and_mouth(dice: Dice, feminine: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _sample_skin(dice: Dice, feminine: Tensor, age: Tensor) -> dict[str, Tensor]:
+def _sample_skin(dice: Dice, feminine: Tensor) -> dict[str, Tensor]:
     return {
-        "freckles": dice.chance("freckles", 0.2),
         "mole": dice.chance("mole", 0.15),
         "mole_x": dice.sign("mole_side") * dice.uniform("mole_x", 0.22, 0.45),
         "mole_y": dice.uniform("mole_y", -0.5, -0.15),
-        "wrinkles": (age == AGES.index("old")).float(),
         "blush": dice.uniform("blush", 0.0, 0.4) + 0.35 * feminine,
-        "earrings": dice.chance("earrings", 0.05 + 0.4 * feminine),
     }

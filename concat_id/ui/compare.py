@@ -21,6 +21,7 @@ from concat_id.ui.desk import Compared, Desk
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.making import Making, build_making, wire_making
 from concat_id.ui.run_card import describe_age, describe_likeness
+from concat_id.ui.stage import show_clip
 from concat_id.ui.texts import CHOOSE_RUNS, DELETED, sentence
 
 IN_STEP = Path(__file__).with_name("in_step.js")
@@ -171,7 +172,7 @@ def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) 
         here = index < len(runs)
         updates[side.column] = gr.Column(visible=here)
         updates[side.name] = draw_side(index, "" if asking or not here else names[index])
-        updates[side.video] = str(runs[index].video) if here else None
+        updates[side.video] = show_clip(runs[index]) if here else None
     labels = [name or f"Video {index + 1}" for index, name in enumerate(names)]
     return {
         **updates,

@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from concat_id.errors import InvalidJob, WeightsUnavailable
-from concat_id.generation import DRAWN_ONLY
 from concat_id.job import Job, Reference, Role
 from concat_id.loading import list_missing
 from concat_id.presets import PRESETS, Task
 from concat_id.runs import Library
 from concat_id.ui.events import Runner
 from concat_id.ui.reference_slot import Prepare, is_same_file
-from concat_id.ui.texts import SEEN_ONCE_FETCHED
+from concat_id.ui.texts import DRAWN_THINGS_ONLY, SEEN_ONCE_FETCHED
 from concat_id.votes import Ballots
 
 if TYPE_CHECKING:
+    from concat_id.people.portrait import Traits
     from concat_id.references import PreparedReference
     from concat_id.ui.tasks import TaskForm
 
 # Takes a reference and the name of the preset that needs it.
 PrepareReference = Callable[..., "PreparedReference"]
+
+# Likewise; gives the drawn person most like the one in it.
+DescribePerson = Callable[..., "Traits"]
 
 # Gradio encrypts what a browser keeps with this; a random one would lose it whenever the studio is started.
 BROWSER_SECRET = "concat-id-studio"
@@ -71,6 +74,7 @@ class Desk:
     runner: Runner
     models: tuple[str, ...]  # names of the presets that this page offers
     prepare: PrepareReference
+    describe: DescribePerson
     ballots: Ballots
     examples: Mapping[Role, tuple[Path, ...]]
     blocks: gr.Blocks
@@ -99,13 +103,15 @@ class Desk:
         return partial(self._prepare, model)
 
     def _prepare(self, model: str, reference: Reference) -> PreparedReference:
-        """A reference, with a word on photographs where it may be one that the model cannot know."""
+        """A reference; where a model knows drawn ones only, with a word on what may be none."""
         prepared = self.prepare(reference, preset=model)
-        if reference.role != "face" or not PRESETS[model].knows_drawn_people_only:
+        if not PRESETS[model].knows_drawn_people_only:
+            return replace(prepared, photographed=False)
+        # Of clothes and places nothing tells photographed ones.
+        examples = self.examples[reference.role]
+        if reference.role == "face" or any(is_same_file(reference.picture, path) for path in examples):
             return prepared
-        if any(is_same_file(reference.picture, example) for example in self.examples["face"]):
-            return prepared
-        return replace(prepared, notes=(*prepared.notes, DRAWN_ONLY))
+        return replace(prepared, notes=(*prepared.notes, DRAWN_THINGS_ONLY[reference.role]))
 
     @property
     def library(self) -> Library:

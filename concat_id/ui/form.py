@@ -8,30 +8,44 @@ from functools import partial
 from html import escape
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from concat_id.comparison import MAX_SIDES
+from concat_id.errors import InvalidJob
 from concat_id.generation import Preview, Result
 from concat_id.job import SEED_LIMIT, Job
 from concat_id.presets import PRESETS
 from concat_id.ui import sidebar, stage
+from concat_id.ui.abilities import build_abilities, show_abilities
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
-from concat_id.ui.events import GPU_QUEUE, QUIET, Event
-from concat_id.ui.model_choice import ModelChoice, build_model_choice, draw_needs, wire_model_choice
+from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
+from concat_id.ui.model_choice import (
+    ModelChoice,
+    build_model_choice,
+    draw_needs,
+    list_suggested,
+    suggest,
+    wire_model_choice,
+)
+from concat_id.ui.photo_choice import find_photo_model
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
     build_reference_slot,
     fill_reference_slot,
+    wire_photo_choice,
     wire_reference_slot,
 )
 from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, wire_settings
 from concat_id.ui.stage import Stage, build_stage
 from concat_id.ui.tasks import SETTINGS, TaskForm
-from concat_id.ui.texts import STOPPED, UNKNOWN_WORDS
+from concat_id.ui.texts import CHOOSE_FIRST, STOPPED, UNKNOWN_WORDS
 from concat_id.vocabulary import find_unknown_words
+
+if TYPE_CHECKING:
+    from gradio.events import Dependency
 
 # On a phone the stage lies below the button.
 SHOW_STAGE = (
@@ -47,6 +61,7 @@ class FormTab:
     slots: tuple[ReferenceSlot, ...]
     prompt: gr.Textbox
     words: gr.HTML  # what the model does not know of the prompt
+    abilities: gr.HTML  # what it knows
     choice: ModelChoice
     settings: SettingsPanel
     videos: gr.Slider  # how many to make
@@ -86,11 +101,12 @@ def build_form_tab(
     """
     preset, page = PRESETS[desk.runner.preset], form.page
     form = form.fit(preset)
+    photo_model = find_photo_model(desk.list_models(form))
     with gr.Row(elem_classes="cid-columns"):
         with gr.Column(scale=5, min_width=250, elem_classes="cid-form"):
             slots = tuple(
                 build_reference_slot(
-                    slot, desk.examples[slot.role], form.slot_page(slot), above.get(slot.name)
+                    slot, desk.examples[slot.role], form.slot_page(slot), above.get(slot.name), photo_model
                 )
                 for slot in form.slots
             )
@@ -98,6 +114,7 @@ def build_form_tab(
                 label="Prompt", placeholder=form.question, lines=2, max_lines=5, elem_id=f"{page}prompt"
             )
             words = gr.HTML(visible=False, container=False, elem_id=f"{page}words", elem_classes="cid-words")
+            abilities = build_abilities(desk.runner.preset, page)
             with gr.Column(elem_classes="cid-ideas", elem_id=f"{page}ideas"):
                 gr.Examples(
                     [[text] for text in form.ideas.values()],
@@ -124,14 +141,17 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    return FormTab(form, slots, prompt, words, choice, settings, videos, start, stop, place, scores)
+    return FormTab(
+        form, slots, prompt, words, abilities, choice, settings, videos, start, stop, place, scores
+    )
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     """Connect the tab's parts, and its endpoint."""
     task, model = tab.form.task, tab.choice.model
+    switched = _wire_photo_choices(tab, desk)
     for slot in tab.slots:
-        wire_reference_slot(slot, desk.prepare_for, model)
+        wire_reference_slot(slot, desk.prepare_for, model, switched)
     wire_settings(tab.settings)
     wire_model_choice(tab.choice, tab.settings)
     gr.on(
@@ -142,6 +162,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+    model.change(show_abilities, model, tab.abilities, **QUIET)
     # A model that is no longer offered is not brought back.
     key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
     settings = dict(zip(SETTINGS, [*tab.settings.inputs, model], strict=True))
@@ -156,12 +177,32 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     add_endpoint(tab.form, tab.inputs, desk.runner)
 
 
+def _wire_photo_choices(tab: FormTab, desk: Desk) -> list[Dependency]:
+    """What to do with photographs. Returns the events that chose the model for them."""
+    photo_model = find_photo_model(desk.list_models(tab.form))
+    switched = []
+    for slot in tab.slots:
+        if slot.photo is None:
+            continue
+        wire_photo_choice(slot, desk.describe, tab.choice.model)
+        if slot.photo.switch:
+            choose = partial(suggest, tab.choice, tab.settings, photo_model)
+            changed = list_suggested(tab.choice, tab.settings)
+            switched.append(slot.photo.switch.click(choose, None, changed, **QUIET))
+    return switched
+
+
 def _wire_run(tab: FormTab, desk: Desk) -> None:
     """From the click on Generate to the last video, or to Stop."""
     model = tab.choice.model
 
-    def begin(*form: Any) -> dict[Any, Any]:
-        return _await(tab, tab.form.make_job(*form))
+    asked = [slot.photo.is_open for slot in tab.slots if slot.photo]
+
+    def begin(*given: Any) -> dict[Any, Any]:
+        if any(given[: len(asked)]):
+            with as_sentences():
+                raise InvalidJob(CHOOSE_FIRST)
+        return _await(tab, tab.form.make_job(*given[len(asked) :]))
 
     def run(visitor: str, videos: int, *form: Any) -> Iterator[dict[Any, Any]]:
         jobs, made = follow_seed(tab.form.make_job(*form), int(videos)), []
@@ -177,7 +218,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
             **(tab.stage.offer_comparison(made) if len(made) > 1 else {}),
         }
 
-    begun = gr.on([tab.start.click, tab.prompt.submit], begin, tab.inputs, tab.shown, **QUIET)
+    begun = gr.on([tab.start.click, tab.prompt.submit], begin, [*asked, *tab.inputs], tab.shown, **QUIET)
     tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
     running = begun.success(
         run,
@@ -202,7 +243,8 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
-        updates |= fill_reference_slot(slot, desk.prepare_for(model), reference)
+        # It was used before, whatever it is.
+        updates |= fill_reference_slot(slot, desk.prepare_for(model), reference, keep=True)
     return updates
 
 
@@ -241,12 +283,12 @@ def _switch(tab: FormTab, *, running: bool) -> dict[Any, Any]:
 
 def _update(tab: FormTab, event: Event, job: Job, which: str) -> dict[Any, Any]:
     """What an event changes on screen. Args: which: of several videos."""
-    ratio = stage.read_ratio(job.settings)
+    shape = stage.read_shape(job.settings)
     if not isinstance(event, Result):
-        updates = {tab.stage.progress: stage.frame_drawing(stage.draw_progress(event, which), ratio)}
+        updates = {tab.stage.progress: stage.frame_drawing(stage.draw_progress(event, which), shape)}
         if isinstance(event, Preview):
             drawing = stage.draw_preview(event, job.settings.fps)
-            updates[tab.stage.canvas] = stage.frame_drawing(drawing, ratio)
+            updates[tab.stage.canvas] = stage.frame_drawing(drawing, shape)
             updates[tab.scores] = sidebar.draw_preview(event, job)
         return updates
     return {tab.scores: sidebar.draw_result(event, event.frames), **tab.stage.show_video(event)}

@@ -13,6 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from concat_id.evaluation.report import load_reports
+from concat_id.generation import describe_person
 from concat_id.job import Role
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import EMBEDDED, PRESETS, Task
@@ -20,7 +21,8 @@ from concat_id.runs import Library
 from concat_id.ui.admission import open_queue
 from concat_id.ui.callers import KeepCaller
 from concat_id.ui.compare import build_compare_tab, wire_compare_tab
-from concat_id.ui.desk import Desk, PrepareReference, build_visitor, greet_visitor
+from concat_id.ui.desk import DescribePerson, Desk, PrepareReference, build_visitor, greet_visitor
+from concat_id.ui.draw_someone import draw_swatches
 from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.form import build_form_tab, wire_form_tab
 from concat_id.ui.models import draw_header
@@ -40,7 +42,7 @@ EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "backgro
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
-# Gradio keeps a copy of the page's description, 0.8 MB, for each visit and each call by a program.
+# Gradio keeps a copy of the page's description, about 1 MB, for each visit and each call by a program.
 MAX_SESSIONS = 100
 
 
@@ -74,6 +76,7 @@ def build_demo(
     generate: Generate,
     prepare: PrepareReference,
     *,
+    describe: DescribePerson = describe_person,
     preset: str,
     models: Sequence[str] = (),
     outputs: Path,
@@ -86,6 +89,7 @@ def build_demo(
     Args:
         generate: runs a job into a folder, yielding previews and last the result.
         prepare: makes a reference as a preset, its second argument, needs it.
+        describe: gives the traits of the drawn person like the one in a reference, by a preset's tools.
         preset: name of the model that the forms begin with; tabs for what it cannot do are left out.
         models: names of more presets to choose from.
         outputs: folder of the runs and the votes.
@@ -108,6 +112,7 @@ def build_demo(
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             models=tuple(name for name in PRESETS if name == preset or name in models),
             prepare=prepare,
+            describe=describe,
             examples=find_examples(examples),
             blocks=demo,
             scores=scores,
@@ -150,6 +155,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
         css_paths=STYLE_SHEET,
+        css=draw_swatches(),
         footer_links=["api"],
         run_history=False,
         show_error=True,

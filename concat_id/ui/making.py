@@ -60,10 +60,10 @@ class Making:
 
     def begin(self, settings: Settings) -> dict[Any, Any]:
         """The updates before a run."""
-        ratio = stage.read_ratio(settings)
+        shape = stage.read_shape(settings)
         return {
-            self.preview: gr.HTML(stage.frame_drawing(stage.draw_waiting(), ratio), visible=True),
-            self.progress: gr.HTML(stage.frame_drawing(stage.draw_start(), ratio), visible=True),
+            self.preview: gr.HTML(stage.frame_drawing(stage.draw_waiting(), shape), visible=True),
+            self.progress: gr.HTML(stage.frame_drawing(stage.draw_start(), shape), visible=True),
             self.stop: gr.Button("Stop", visible=True, interactive=True),
         }
 
@@ -134,15 +134,15 @@ def _run(
     base = _first_job(desk, chosen)
     with as_sentences():
         job = make_job(base, *form)
-    ratio = stage.read_ratio(job.settings)
+    shape = stage.read_shape(job.settings)
     for event in desk.runner.run(job, visitor):
         if isinstance(event, Preview):
             drawing = stage.draw_preview(event, job.settings.fps)
-            yield {making.preview: stage.frame_drawing(drawing, ratio)}
+            yield {making.preview: stage.frame_drawing(drawing, shape)}
         if isinstance(event, Result):
             yield {**making.rest(), **join(chosen, [event.video.parent.name], visitor)}
         else:
-            yield {making.progress: stage.frame_drawing(stage.draw_progress(event), ratio)}
+            yield {making.progress: stage.frame_drawing(stage.draw_progress(event), shape)}
 
 
 def _first_job(desk: Desk, names: Sequence[str]) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -66,23 +67,34 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
             choice.needs: draw_needs(name),
         }
 
-    def suggest(name: str) -> dict[Any, Any]:
-        preset = PRESETS[name]
-        return {
-            choice.model: name,
-            settings.steps: preset.num_inference_steps,
-            settings.guidance: preset.guidance_scale,
-            settings.likeness: preset.reference_guidance_scale,
-        }
+    def suggest_pace(name: str) -> dict[Any, Any]:
+        updates = suggest(choice, settings, name)
+        # Draft and quality share what the visitor wrote; another model has a negative prompt of its own.
+        del updates[settings.negative_prompt]
+        return updates
 
-    def suggest_all(name: str) -> dict[Any, Any]:
-        return {**suggest(name), settings.negative_prompt: PRESETS[name].negative_prompt}
-
-    suggested = [choice.model, settings.steps, settings.guidance, settings.likeness]
+    suggested = list_suggested(choice, settings)
     choice.model.change(describe, choice.model, [choice.pace, choice.needs], **QUIET)
-    # Draft and quality share what the visitor wrote; another model has a negative prompt of its own.
-    choice.model.input(suggest_all, choice.model, [*suggested, settings.negative_prompt], **QUIET)
-    choice.pace.input(suggest, choice.pace, suggested, **QUIET)
+    choice.model.input(partial(suggest, choice, settings), choice.model, suggested, **QUIET)
+    choice.pace.input(suggest_pace, choice.pace, suggested, **QUIET)
+
+
+def list_suggested(choice: ModelChoice, settings: SettingsPanel) -> list[gr.components.Component]:
+    """What `suggest` changes."""
+    sliders = [settings.steps, settings.guidance, settings.likeness]
+    return [choice.model, *sliders, settings.negative_prompt]
+
+
+def suggest(choice: ModelChoice, settings: SettingsPanel, name: str) -> dict[Any, Any]:
+    """The updates that choose a model, with the settings it was made for."""
+    preset = PRESETS[name]
+    return {
+        choice.model: name,
+        settings.steps: preset.num_inference_steps,
+        settings.guidance: preset.guidance_scale,
+        settings.likeness: preset.reference_guidance_scale,
+        settings.negative_prompt: preset.negative_prompt,
+    }
 
 
 def list_versions(name: str) -> list[tuple[str, str]]:
@@ -96,12 +108,16 @@ def list_versions(name: str) -> list[tuple[str, str]]:
 
 def draw_needs(name: str) -> str:
     """What a model asks for, in a line, before it is loaded."""
-    facts = ON_THIS_MACHINE
-    if list_missing(name):
-        facts = FETCHED_AT_FIRST_USE.format(
-            "; ".join(f"{key.lower()} {value}" for key, value in list_needs(PRESETS[name]))
-        )
-    return f'<p class="cid-hint">{escape(facts)}</p>'
+    return f'<p class="cid-hint">{escape(describe_needs(name))}</p>'
+
+
+def describe_needs(name: str) -> str:
+    """What a model asks for, in a sentence."""
+    if not list_missing(name):
+        return ON_THIS_MACHINE
+    return FETCHED_AT_FIRST_USE.format(
+        "; ".join(f"{key.lower()} {value}" for key, value in list_needs(PRESETS[name]))
+    )
 
 
 def list_needs(model: Preset) -> list[tuple[str, str]]:

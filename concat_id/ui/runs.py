@@ -16,6 +16,7 @@ from concat_id.ui.desk import Desk
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.recall import recall_video
 from concat_id.ui.run_card import caption_run, draw_run
+from concat_id.ui.stage import show_clip
 from concat_id.ui.texts import NO_RUNS, PICTURE_MISSING
 from concat_id.video import read_video
 
@@ -274,7 +275,7 @@ def show_run(tab: RunsTab, run: Run) -> dict[Any, Any]:
     return {
         tab.opened: run.name,
         tab.detail: gr.Column(visible=True),
-        tab.video: str(run.video),
+        tab.video: show_clip(run),
         tab.card: draw_run(run),
         tab.scores: sidebar.draw_result(run, read_video(run.video).frames),
         tab.save_video: str(run.video),

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from concat_id.generation import Preview, Progress, Result
     from concat_id.job import Settings
     from concat_id.presets import Preset
+    from concat_id.runs import Run
 
+MAX_ENLARGEMENT = 2
+MAX_WIDTH_PX = 560
 MAX_PREVIEW_SIDE_PX = 384
 MAX_PREVIEW_FRAMES = 24
 
@@ -52,10 +55,10 @@ class Stage:
 
     def show_canvas(self, drawing: str, size: Preset | Settings, progress: str = "") -> dict[Any, Any]:
         """The updates that put a drawing on the stage and take any video off it."""
-        ratio = read_ratio(size)
+        shape = read_shape(size)
         return {
-            self.canvas: gr.HTML(frame_drawing(drawing, ratio), visible=True),
-            self.progress: gr.HTML(frame_drawing(progress, ratio), visible=bool(progress)),
+            self.canvas: gr.HTML(frame_drawing(drawing, shape), visible=True),
+            self.progress: gr.HTML(frame_drawing(progress, shape), visible=bool(progress)),
             self.video: gr.Video(None, visible=False),
             self.save_video: gr.DownloadButton(visible=False),
             self.save_settings: gr.DownloadButton(visible=False),
@@ -67,7 +70,7 @@ class Stage:
         return {
             self.canvas: gr.HTML("", visible=False),
             self.progress: gr.HTML("", visible=False),
-            self.video: gr.Video(str(result.video), visible=True),
+            self.video: show_clip(result),
             self.save_video: gr.DownloadButton(value=str(result.video), visible=True),
             self.save_settings: gr.DownloadButton(value=str(result.sidecar), visible=True),
         }
@@ -83,10 +86,10 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
     Args:
         page: goes before the elements' names on pages that are not the first with a stage.
     """
-    ratio = read_ratio(preset)
+    shape = read_shape(preset)
     with gr.Column(elem_classes="cid-theatre"):
         canvas = gr.HTML(
-            frame_drawing(draw_empty(), ratio),
+            frame_drawing(draw_empty(), shape),
             elem_id=f"{page}stage",
             elem_classes="cid-canvas",
             container=False,
@@ -114,14 +117,24 @@ def build_stage(preset: Preset, page: str = "") -> Stage:
     return Stage(canvas, progress, video, save_video, save_settings, gr.State(()), compare)
 
 
-def read_ratio(size: Preset | Settings) -> str:
-    """Width to height, for the style sheet."""
-    return f"{size.width} / {size.height}"
+def read_shape(size: Preset | Settings) -> str:
+    """Proportions and largest width, for the style sheet."""
+    return f"--ratio: {size.width} / {size.height}; --widest: {limit_width(size)}px"
 
 
-def frame_drawing(drawing: str, ratio: str) -> str:
-    """A drawing at a ratio of width to height."""
-    return f'<div class="cid-frame" style="--ratio: {ratio}">{drawing}</div>'
+def limit_width(size: Preset | Settings) -> int:
+    """How wide a video of this size may be shown, in px: more would show its pixels instead of it."""
+    return min(MAX_ENLARGEMENT * size.width, MAX_WIDTH_PX)
+
+
+def show_clip(made: Result | Run) -> gr.Video:
+    """The update that plays a video no larger than it can bear."""
+    return gr.Video(str(made.video), visible=True, width=limit_width(made.job.settings))
+
+
+def frame_drawing(drawing: str, shape: str) -> str:
+    """A drawing of this shape."""
+    return f'<div class="cid-frame" style="{shape}">{drawing}</div>'
 
 
 def draw_empty(message: str = EMPTY_STAGE) -> str:

@@ -32,6 +32,29 @@ NEGATIVE_PLACEHOLDER = "What the video should not show"
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
 NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose one of the examples."
+CAN_SHOW = "What this model can show"
+CANNOT_SHOW = (
+    "One to three drawn people from the chest up, for about two seconds. Nothing else was in its training: "
+    "no photographs of people, clothes or places, no objects in hands, no animals, no other styles."
+)
+# By the reference's role, beside what the model gets of a picture that is none of the examples.
+DRAWN_THINGS_ONLY = {
+    "garment": "This model has only ever seen drawn clothing: a photographed garment may come out otherwise.",
+    "background": "This model has only ever seen drawn places: a photographed one may come out otherwise.",
+}
+DRAW_SOMEONE = "Draw someone"
+PHOTO_MEETS_DRAWN = (
+    "This looks like a photograph. The chosen model has only ever seen drawn people: of a photographed face "
+    "it makes a distorted one."
+)
+DRAW_ALIKE = "Draw a person like this one"
+KEEP_PHOTO = "Use the photograph all the same"
+PHOTO_MODEL_NEEDS = "{title} was made for photographs. {needs}"
+NO_PHOTO_MODEL = (
+    "The models for photographs make videos of one person alone: where this studio has them, the tab Single "
+    "identity offers them."
+)
+CHOOSE_FIRST = "this looks like a photograph, which the model does not know; choose below it what to do."
 UNKNOWN_WORDS = (
     "This model never read {}: it learned the words of its drawn people\u2019s captions, and may pass over "
     "others."

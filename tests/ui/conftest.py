@@ -14,7 +14,7 @@ from hub import Hub, serve_hub
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from served import open_browser
-from studio import PacedRuns, Studio, prepare
+from studio import PacedRuns, Studio, describe, prepare
 
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.presets import PRESETS
@@ -23,7 +23,8 @@ from concat_id.ui import build_demo, launch_demo
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pictures to upload: one with a face, one with three, one without, and a file that is no picture."""
+    """Pictures to upload: one with a face, the same as a photograph, one with three faces, one without, and
+    a file that is no picture."""
     folder = tmp_path_factory.mktemp("people")
     draw = np.random.default_rng(5)
     paths = {}
@@ -31,6 +32,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         coarse = draw.integers(0, 255, (8, 8 * width // height, 3), dtype=np.uint8)
         paths[name] = folder / f"{name}.png"
         Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(paths[name])
+    paths["photograph"] = folder / "photograph.jpg"
+    Image.open(paths["one"]).save(paths["photograph"])
     paths["none"] = folder / "none.png"
     Image.new("RGB", (200, 200), "grey").save(paths["none"])
     paths["damaged"] = folder / "damaged.png"
@@ -42,6 +45,13 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
     """The page on a free port, with one example person."""
     with serve_studio(tmp_path, people, "embedded") as studio:
+        yield studio
+
+
+@pytest.fixture
+def photo_studio(tmp_path: Path, people: dict[str, Path]) -> Iterator[Studio]:
+    """The same, with a model for photographs to choose."""
+    with serve_studio(tmp_path, people, "embedded", models=("wan-1.3b-adaln",)) as studio:
         yield studio
 
 
@@ -73,6 +83,7 @@ def serve_studio(
     demo = build_demo(
         runs.generate,
         prepare,
+        describe=describe,
         preset=preset,
         models=models,
         outputs=outputs,

@@ -15,6 +15,7 @@ from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face
 from concat_id.generation import Preview, Progress, Result
 from concat_id.job import Job, Reference
+from concat_id.people.portrait import Traits
 from concat_id.pictures import load_picture
 from concat_id.references import PreparedReference
 from concat_id.results import describe_run, write_result
@@ -94,6 +95,15 @@ class PacedRuns:
         return np.stack(frames).astype(np.uint8)
 
 
+# The drawn person like whoever is photographed.
+ALIKE = Traits(features="masculine", skin="bronze", hair="afro", beard="full beard")
+
+
+def describe(reference: Reference, preset: str) -> Traits:
+    """Whoever it is."""
+    return ALIKE
+
+
 NOTHING_FOUND = {
     "face": NoFaceFound("no face was found in the picture; choose another one, or use the whole picture."),
     "garment": NoGarmentFound("no clothing was found in the picture; choose another one."),
@@ -104,7 +114,7 @@ NOTHING_FOUND = {
 def prepare(reference: Reference, preset: str) -> PreparedReference:
     """Take every 200 px of a picture's width for a face, and a plain picture for one without.
 
-    Of other roles, a wide picture is one with people.
+    Of other roles, a wide picture is one with people; a JPEG file is a photograph.
     """
     picture = load_picture(reference.picture)
     if reference.whole_picture:
@@ -124,7 +134,8 @@ def prepare(reference: Reference, preset: str) -> PreparedReference:
         for left in range(0, picture.width - 199, 200)
     )
     face = faces[reference.face_index or 0]
-    return PreparedReference(picture.crop(tuple(map(int, face.box))), face, faces, ())
+    is_photograph = Path(reference.picture).suffix == ".jpg"
+    return PreparedReference(picture.crop(tuple(map(int, face.box))), face, faces, (), is_photograph)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import skimage.data
 from gradio_client import Client, handle_file
+from PIL import Image
 from playwright.sync_api import Page, expect
 from served import ROOT, serve_app
 from studio import wait_for_video
@@ -73,6 +75,23 @@ def test_a_picture_without_a_face_is_said_so(
     page = open_page(app_url)
     page.locator("#picture input[type=file]").first.set_input_files(people["none"])
     expect(page.locator("#seen [data-state=refused]")).to_contain_text("No face was found", timeout=60_000)
+
+
+def test_a_photographed_astronaut_becomes_a_drawn_one(
+    app_url: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    photograph = tmp_path / "astronaut.jpg"
+    Image.fromarray(skimage.data.astronaut()).save(photograph)
+    page = open_page(app_url)
+    page.locator("#picture input[type=file]").first.set_input_files(photograph)
+    expect(page.locator("#photo")).to_be_visible(timeout=60_000)
+    page.click("#photo-alike")
+    expect(page.locator("#photo")).to_be_hidden(timeout=60_000)
+    expect(page.locator("#draw-hair-color [value=brown]")).to_be_checked()
+    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.fill("#prompt textarea", "smiling in the snow")
+    page.click("#generate")
+    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
 
 
 def test_a_program_gets_video_scores_and_settings(app_url: str) -> None:

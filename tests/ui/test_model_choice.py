@@ -112,14 +112,15 @@ def test_a_model_that_is_not_here_says_so_before_it_is_asked(
 ) -> None:
     page = open_page(choosy.url)
     choose_person_and_prompt(page)
-    expect(page.locator("#seen")).not_to_contain_text("drawn people only")
-    upload(page, people["three"])
-    expect(page.locator("#seen")).to_contain_text("drawn people only: for photographs choose another one")
+    expect(page.locator("#photo")).to_be_hidden()
+    upload(page, people["photograph"])
+    expect(page.locator("#photo")).to_contain_text("only ever seen drawn people")
     page.locator("#advanced > button").click()
     page.locator("#model input").click()
     page.get_by_role("option", name=PRESETS["wan-1.3b-adaln"].title).click()
     expect(page.locator("#advanced")).to_contain_text("Fetched with the first video: download 32 GB")
     expect(page.locator("#seen")).to_contain_text("once the model has been fetched")
+    expect(page.locator("#photo")).to_be_hidden()
     expect(page.get_by_label("Steps").first).to_have_value("50")
     expect(page.locator("#pace")).to_be_hidden()
 

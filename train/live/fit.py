@@ -1,7 +1,7 @@
 """The transformer's training on pools: the same loss as `train.concat_id`, against the clock.
 
-Every batch is of one task, and of as many tokens as any other. Both takes of a scene are learned together, with
-the same noise, references and dropout, so that what their captions differ in can be weighed by itself.
+Every batch is of one task, and of as many tokens as any other. The takes of a scene are learned together, with
+the same noise, references and dropout: what their captions differ in can be weighed by itself.
 """
 
 import json

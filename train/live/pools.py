@@ -1,7 +1,7 @@
 """Pools of rendered footage as latents, on the device that trains on them.
 
 Footage comes in scenes of two takes: the same people in the same clothes, place and light, filmed twice with
-other expressions (and, of a clip, now and then other movements) and the captions that say so. Pictures of people
+other expressions (of clips, often other movements, too) and the captions that say so. The pictures of people
 are of other occasions: other clothes, poses and expressions.
 
 Axes: S scenes, P people, K pictures of a person, C, F, H, W of latents, N tokens of a caption.
@@ -183,8 +183,8 @@ class Studio:
         """Scenes of people from a pool of `portray`, and the future of their tokens.
 
         Returns:
-            latents (S, takes, C, F, H, W) float16; faces (S, takes, F, H, W), uint8 of 255; people (S, P), rows
-            of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W), are_garments.
+            latents (S, takes, C, F, H, W) float16; faces (S, takes, F, H, W), uint8 of 255; people (S, P), as
+            rows of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W), are_garments.
         """
         generator = Generator().manual_seed(seed)
         shape = (scenes or kind.scenes_at_once, kind.people)
