@@ -27,7 +27,7 @@ class Parser:
         from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
         self._processor = SegformerImageProcessorPil.from_pretrained(weights, do_reduce_labels=False)
-        self._model = SegformerForSemanticSegmentation.from_pretrained(weights).eval()
+        self._model = SegformerForSemanticSegmentation.from_pretrained(weights, dtype="float32").eval()
 
     def parse(self, picture: Image.Image) -> np.ndarray:
         """Label a picture (RGB, any size): (H, W) uint8 at the picture's size."""

@@ -160,14 +160,12 @@ _EMBEDDED = Preset(
     face_frame_size_px=128,
     num_frames=17,
     fps=8,
-    height=128,
-    width=128,
+    height=256,
+    width=256,
     num_inference_steps=15,
-    # Weaker guidance leaves movements to chance, stronger costs likeness.
-    guidance_scale=4.0,
-    # So small a model needs both for eyes and mouths that are whole, and the person's.
-    reference_guidance_scale=2.5,
-    skip_guidance_layers=(1,),
+    guidance_scale=3.0,
+    reference_guidance_scale=1.0,
+    skip_guidance_layers=(),
     shift=4.0,
     negative_prompt="",
     max_sequence_length=64,
@@ -188,7 +186,6 @@ def _stage(title: str, adapter: str) -> Preset:
         adapter=source,
         tasks=("single",),
         max_references=1,
-        guidance_scale=6.0,  # with less, that the stages differ in following words does not show
         draft=None,
     )
 
@@ -201,8 +198,6 @@ PRESETS: dict[str, Preset] = {
         adapter=EMBEDDED / "adapters" / "draft.safetensors",
         num_inference_steps=4,
         guidance_scale=1.0,
-        reference_guidance_scale=1.0,
-        skip_guidance_layers=(),
         draft=None,
     ),
     "embedded-stage1": _stage("Embedded model, stage I pairs", "stage1"),

@@ -7,6 +7,7 @@ pixel counts. Stills, short clips and whole clips are mixed: stills teach the pi
 keep the causal decoder from drifting.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,30 +52,55 @@ def double_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
     The encoder sees the mean of every 2 x 2 pixels, so that its latents are exactly the small picture's; the
     decoder begins by repeating every pixel of its small picture, and is trained on from there.
     """
-    patch, channels = vae.config.patch_size, vae.config.in_channels
-    doubled = AutoencoderKLWan.from_config(
-        {
-            **vae.config,
-            "patch_size": 2 * patch,
-            "in_channels": 4 * channels,
-            "out_channels": 4 * channels,
-            "scale_factor_spatial": 2 * vae.config.scale_factor_spatial,
-        }
-    )
-    weights = vae.state_dict()
+    patch = vae.config.patch_size
 
     def spread(values: Tensor) -> Tensor:
-        """Channels of a patch (colour, x, y), the first axis, each to the 2 x 2 pixels it becomes."""
         pixels = values.unflatten(0, (-1, patch, patch))
         return pixels.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(0, 2)
 
+    return _with_patches(vae, 2 * patch, lambda values: spread(values) / 4, spread)
+
+
+def halve_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+    """What `double_size` was applied to: both ends see the mean of every 2 x 2 pixels, latents stay the same.
+
+    To train a transformer, pictures of a quarter of the pixels are enough.
+    """
+    patch = vae.config.patch_size // 2
+
+    def gather(values: Tensor) -> Tensor:
+        return values.unflatten(0, (-1, patch, 2, patch, 2)).sum((2, 4)).flatten(0, 2)
+
+    return _with_patches(vae, patch, gather, lambda values: gather(values) / 4)
+
+
+def _with_patches(
+    vae: AutoencoderKLWan,
+    patch: int,
+    change_input: Callable[[Tensor], Tensor],
+    change_output: Callable[[Tensor], Tensor],
+) -> AutoencoderKLWan:
+    """The autoencoder with patches of another width.
+
+    Args:
+        change_input, change_output: the weights of the convolutions next to the pixels, their first axis a
+            patch's channels (colour, x, y), for the new patch.
+    """
+    config = dict(vae.config) | {
+        "patch_size": patch,
+        "in_channels": 3 * patch**2,
+        "out_channels": 3 * patch**2,
+        "scale_factor_spatial": vae.config.scale_factor_spatial * patch // vae.config.patch_size,
+    }
+    weights = vae.state_dict()
     conv_in = weights["encoder.conv_in.weight"].transpose(0, 1)
-    weights["encoder.conv_in.weight"] = spread(conv_in).transpose(0, 1) / 4
+    weights["encoder.conv_in.weight"] = change_input(conv_in).transpose(0, 1)
     for name in ("decoder.conv_out.weight", "decoder.conv_out.bias"):
-        weights[name] = spread(weights[name])
-    doubled.load_state_dict(weights)
-    skip_empty_frames(doubled)
-    return doubled
+        weights[name] = change_output(weights[name])
+    changed = AutoencoderKLWan.from_config(config)
+    changed.load_state_dict(weights)
+    skip_empty_frames(changed)
+    return changed
 
 
 def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:

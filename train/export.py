@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.atomic import replacing
-from train.autoencoder import EMBEDDED_CONFIG
+from train.autoencoder import EMBEDDED_CONFIG, double_size
 from train.caption_reading import CaptionReading
 from train.cogvideox import CogVideoXTraining, is_cogvideox
 from train.concat_id import ConcatIDTraining
@@ -39,9 +39,14 @@ MAX_SHARD_SIZE = "20MB"
 
 def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     """The autoencoder of a training checkpoint, as diffusers' plain class."""
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    state = {name.removeprefix("vae."): value for name, value in loaded["state_dict"].items()}
     vae = AutoencoderKLWan(**EMBEDDED_CONFIG)
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    vae.load_state_dict({name.removeprefix("vae."): value for name, value in state.items()})
+    if loaded["hyper_parameters"]["doubled"]:
+        origin = AutoencoderKLWan.load_config(loaded["hyper_parameters"]["init_from"])
+        vae.register_to_config(latents_mean=origin["latents_mean"], latents_std=origin["latents_std"])
+        vae = double_size(vae)
+    vae.load_state_dict(state)
     return vae.eval().requires_grad_(False)
 
 
@@ -64,10 +69,11 @@ def measure_latents(vae: AutoencoderKLWan, clips: int = 48) -> tuple[list[float]
 
 @torch.no_grad()
 def export_autoencoder(checkpoint: Path, output: Path) -> None:
-    """Write a diffusers folder whose config holds the measured statistics of its latents."""
+    """Write a diffusers folder whose config holds its latents' statistics: measured, or the origin's."""
     vae = load_autoencoder_checkpoint(checkpoint)
-    mean, std = measure_latents(vae)
-    vae.register_to_config(latents_mean=mean, latents_std=std)
+    if vae.config.patch_size == EMBEDDED_CONFIG["patch_size"]:
+        mean, std = measure_latents(vae)
+        vae.register_to_config(latents_mean=mean, latents_std=std)
     vae.save_pretrained(output)
 
 

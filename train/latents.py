@@ -34,6 +34,7 @@ from torch import Generator, Tensor
 
 from concat_id.atomic import replacing
 from concat_id.people import Given, Scenes, Split, render, sample_takes, write_captions
+from train.autoencoder import EMBEDDED_CONFIG, halve_size
 from train.causal_convolution import skip_empty_frames
 from train.curation.filters import has_steady_face_count, keeps_its_faces
 from train.curation.mining import mine_pairs, store_faces, table_of_references
@@ -84,10 +85,12 @@ class Plan:
 
 
 def load_autoencoder(folder: Path, device: str = "cpu") -> AutoencoderKLWan:
-    """The trained autoencoder, frozen."""
-    vae = AutoencoderKLWan.from_pretrained(folder).to(device).eval().requires_grad_(False)
+    """The trained autoencoder, frozen, for pictures of 128 px: of one for 256 px, its half."""
+    vae = AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32)
+    if vae.config.scale_factor_spatial > EMBEDDED_CONFIG["scale_factor_spatial"]:
+        vae = halve_size(vae)
     skip_empty_frames(vae)
-    return vae
+    return vae.to(device).eval().requires_grad_(False)
 
 
 def encode(vae: AutoencoderKLWan, video: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class ClipEmbedder:
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
         self._processor = CLIPImageProcessorPil.from_pretrained(weights)
-        self._model = CLIPModel.from_pretrained(weights).eval()
+        self._model = CLIPModel.from_pretrained(weights, dtype="float32").eval()
 
     def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         """Embed pictures (RGB, any size) in one batch: (N, E) float32, unit length."""

@@ -19,7 +19,7 @@ from toy_latents import CAPTIONS, write_toy_workshop
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
-from train.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode
+from train.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode, double_size, halve_size
 from train.concat_id import ConcatIDTraining, build_transformer, with_reference_adaln
 from train.export import export_pipeline, load_autoencoder_checkpoint
 from train.flow_matching import interpolate, sample_sigmas, velocity
@@ -110,6 +110,24 @@ def test_faster_convolutions_and_unclamped_decoding_change_nothing() -> None:
         decoded = decode(fast, latents)
         torch.testing.assert_close(decoded.clamp(-1, 1), stock.decode(latents).sample, atol=1e-4, rtol=1e-3)
     assert decoded.shape == video.shape
+
+
+def test_an_autoencoder_of_twice_the_size_has_the_same_latents() -> None:
+    small = build_autoencoder().eval()
+    large = double_size(small).eval()
+    video = torch.rand(1, 3, 5, 64, 64) * 2 - 1
+    pooled = torch.nn.functional.avg_pool3d(video, (1, 2, 2))
+    with torch.no_grad():
+        latents = small.encode(pooled).latent_dist.mode()
+        assert torch.allclose(large.encode(video).latent_dist.mode(), latents, atol=1e-5)
+        decoded = decode(large, latents)
+        assert decoded.shape == video.shape
+        assert torch.allclose(
+            torch.nn.functional.avg_pool3d(decoded, (1, 2, 2)), decode(small, latents), atol=1e-5
+        )
+    halved = halve_size(large).state_dict()
+    for name, value in small.state_dict().items():
+        assert torch.allclose(halved[name], value, atol=1e-6), name
 
 
 def test_tokenizer_takes_any_text_and_ends_every_one() -> None:

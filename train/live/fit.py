@@ -1,6 +1,6 @@
 """The transformer's training on pools: the same loss as `train.concat_id`, against the clock.
 
-Every batch is of one task, and of as many tokens as any other. The takes of a scene are learned together, with
+Every batch is of one task and of as many tokens as any other. The takes of a scene are learned together, with
 the same noise, references and dropout: what their captions differ in can be weighed by itself.
 """
 
@@ -82,10 +82,19 @@ class Plan:
 
 
 class LiveTraining:
-    """A transformer, its averaged weights and its optimiser, and the loss on batches of pools."""
+    """A transformer, its averaged weights and its optimiser, and the loss on batches of pools.
+
+    Args:
+        compiled: compile the blocks, which pays after a few hundred steps.
+    """
 
     def __init__(
-        self, transformer: ConcatIDWanTransformer3DModel, text_encoder: UMT5EncoderModel, plan: Plan
+        self,
+        transformer: ConcatIDWanTransformer3DModel,
+        text_encoder: UMT5EncoderModel,
+        plan: Plan,
+        *,
+        compiled: bool = True,
     ) -> None:
         self.transformer, self.text_encoder, self.plan = transformer, text_encoder, plan
         self.device = transformer.device
@@ -94,8 +103,8 @@ class LiveTraining:
         self.average = [p.detach().clone() for p in self.parameters]
         self.steps = self.samples = 0
         transformer.set_attn_processor(CompilableProcessor())
-        for block in transformer.blocks:
-            block.compile(dynamic=True)
+        for block in transformer.blocks if compiled else ():
+            block.compile(dynamic=True)  # once for stills, clips and all numbers of references
 
     def step(self, pool: dict[str, Tensor], people: dict[str, Tensor], task: Task, done: float) -> Tensor:
         """One update. Args: done: share of the time that is over, [0, 1]."""
@@ -203,7 +212,7 @@ class LiveTraining:
             faces.sum((1, 2, 3, 4)) * errors.shape[1]
         ).clamp(min=1)
         levels = sigmas[:scenes].repeat_interleave(TAKES)
-        return {f"{level:g}": round(by_sample[levels == level].mean().item(), 4) for level in WATCHED_SIGMAS}
+        return {f"{s:g}": round(by_sample[levels == s].mean().item(), 4) for s in WATCHED_SIGMAS[:scenes]}
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights, in shards of bearable size, and the model's configuration."""

@@ -183,8 +183,9 @@ class Studio:
         """Scenes of people from a pool of `portray`, and the future of their tokens.
 
         Returns:
-            latents (S, takes, C, F, H, W) float16; faces (S, takes, F, H, W), uint8 of 255; people (S, P), as
-            rows of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W), are_garments.
+            latents (S, takes, C, F, H, W) float16; faces (S, takes, F, H, W), uint8 of 255; people (S, P),
+            rows of the pool; backgrounds (S, 1, C, H, W); of one person garments (S, G, C, H, W), and
+            are_garments (S, G) bool.
         """
         generator = Generator().manual_seed(seed)
         shape = (scenes or kind.scenes_at_once, kind.people)

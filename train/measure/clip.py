@@ -28,6 +28,7 @@ from concat_id.scoring.clip import ClipEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
 from train.alignment import align_faces
 from train.benchmark import COMPANIONS, draw_garments, draw_places, garment_scenes, place_scenes, to_pictures
+from train.latents import load_autoencoder
 from train.measure.autoencoder import pass_through
 from train.picture_cache import Pictures, load_pictures, write_chunk_captions
 
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"right one found of {COMPANIONS} (chance {100 / COMPANIONS:.0f} %), {options.scenes} scenes",
         flush=True,
     )
-    vae = AutoencoderKLWan.from_pretrained(options.vae, torch_dtype=torch.float32).eval()
+    vae = load_autoencoder(options.vae)
     measure_ceiling(options.folder, vae, options.scenes)
 
 
