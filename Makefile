@@ -5,7 +5,7 @@ BIN := .venv/bin
 TESTS ?= tests
 CV2_HINT := OpenCV cannot load its system libraries; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0
 
-.PHONY: setup app test lint format browser clean
+.PHONY: setup app test lint format browser train-on clean
 
 setup: .venv/installed
 
@@ -42,6 +42,13 @@ browser: .venv/installed-for-tests
 	{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
 	$(BIN)/python -m playwright install --with-deps chromium
+
+# Goes on from the shipped model: renders and trains for SECONDS on DEVICE, then writes a pipeline to .train/on/pipeline.
+SECONDS ?= 3600
+DEVICE ?= cpu
+train-on: .venv/installed
+	nice -n 2 $(BIN)/python -m train.live --start assets/embedded --seconds $(SECONDS) --device $(DEVICE) --output .train/on
+	$(BIN)/python -m train.export live --checkpoint .train/on --vae assets/embedded/vae --output .train/on/pipeline
 
 clean:
 	rm -rf .venv outputs

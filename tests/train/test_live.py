@@ -13,7 +13,7 @@ from concat_id.presets import EMBEDDED
 from train.concat_id import build_transformer, with_reference_adaln
 from train.export import export_live
 from train.latents import load_autoencoder
-from train.live.fit import TASKS, LiveTraining, Plan, Task
+from train.live.fit import TASKS, LiveTraining, Plan, Task, load_weights
 from train.live.pools import TAKES, Kind, Studio, cast_scenes, collect, join, write_tokens
 
 PEOPLE = 4
@@ -122,3 +122,6 @@ def test_weights_become_a_pipeline(training, stills, people, tmp_path: Path):
     shipped = dict(pipeline.transformer.named_parameters())
     for (name, _), average in zip(training.transformer.named_parameters(), training.average, strict=True):
         assert torch.allclose(shipped[name].float(), average, atol=1e-2, rtol=1e-2)
+    # Both are what another run goes on from.
+    training.transformer.load_state_dict(load_weights(tmp_path / "live"))
+    training.transformer.load_state_dict(load_weights(tmp_path / "pipeline"))

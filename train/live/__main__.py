@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, default=Path("assets/embedded"), help="its vae, text encoder, tokenizer"
     )
-    parser.add_argument("--start", type=Path, help="an earlier output, to go on from its weights")
+    parser.add_argument("--start", type=Path, help="pipeline or earlier output to go on from")
     parser.add_argument("--stills-footage", type=float, default=0.14, help="share of the time")
     parser.add_argument("--stills-training", type=float, default=0.22, help="share of the time")
     parser.add_argument("--clips-footage", type=float, default=0.18, help="share of the time")

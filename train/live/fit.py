@@ -232,7 +232,9 @@ class LiveTraining:
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
-    """The state of a transformer, as `LiveTraining.save` wrote it, on the CPU."""
+    """The state of a transformer on the CPU, as `LiveTraining.save` wrote it, or of a pipeline's folder."""
+    if (folder / "transformer").is_dir():
+        return ConcatIDWanTransformer3DModel.from_pretrained(folder / "transformer").float().state_dict()
     weights: dict[str, Tensor] = {}
     for shard in sorted(folder.glob("weights-*.safetensors")):
         weights |= load_file(shard)
