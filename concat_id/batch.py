@@ -20,7 +20,7 @@ from concat_id.errors import InputError, InvalidJob
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
 from concat_id.loading import weights_digest
-from concat_id.pictures import load_picture
+from concat_id.references import load_reference
 
 LOGGER = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def read_jobs(path: Path) -> list[Any]:
 def _plan(number: int, job: Job, output: Path, repeats: Counter[str]) -> Planned:
     """Check a job, and name its video."""
     resolved = job.resolve()
-    pixels = [load_picture(reference.picture).tobytes() for reference in job.references]
+    pixels = [load_reference(reference).tobytes() for reference in job.references]
     origin = resolved.with_pictures([hashlib.sha256(picture).hexdigest() for picture in pixels]).to_dict()
     origin["settings"]["seed"] = job.settings.seed
     text = json.dumps([origin, weights_digest(job.preset)], sort_keys=True)

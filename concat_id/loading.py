@@ -105,6 +105,14 @@ def _converted_folder(name: str) -> Path:
     return cache_folder() / "presets" / name
 
 
+def find_tokenizer(name: str) -> Path | None:
+    """The file of a preset's tokenizer, None while it is not on this machine."""
+    preset = PRESETS[name]
+    base = find(preset.base, patterns=("tokenizer/tokenizer.json",))
+    path = base / "tokenizer" / "tokenizer.json" if base else None
+    return path if path and path.is_file() else None
+
+
 def list_missing(name: str) -> list[Source]:
     """Weights of a preset that are not on this machine, and would be fetched at first use."""
     preset = PRESETS[name]

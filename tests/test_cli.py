@@ -153,6 +153,28 @@ def test_score_computes_what_generate_does(
     assert scores["viclip"] == pytest.approx(loading.load_video_text().score(frames, "A person waves."))
 
 
+def test_score_says_whose_face_it_takes_and_takes_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concat_id.video import write_video
+
+    group = Path(__file__).with_name("cases") / "group.png"
+    write_video(clip_of(50), 8, tmp_path / "video.mp4")
+    line = ["score", "--reference", str(group), "--video", str(tmp_path / "video.mp4"), "--json"]
+    assert main(line) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "note: The picture shows 2 faces; the largest one is used.\n"
+    largest = json.loads(printed.out)["scores"]
+    assert json.loads(printed.out)["notes"] == ["The picture shows 2 faces; the largest one is used."]
+    assert main([*line, "--face-index", "0"]) == 0
+    printed = capsys.readouterr()
+    assert not printed.err and json.loads(printed.out)["scores"] == largest
+    assert main([*line, "--face-index", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["arcsim"] != largest["arcsim"]
+    assert main([*line, "--face-index", "2"]) == 2
+    assert "faces 0 to 1 were found" in capsys.readouterr().err
+
+
 def test_score_leaves_out_what_has_no_weights_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, get_args
 
 from concat_id.commands.jobs import run_jobs
 from concat_id.commands.options import (
+    add_choices,
     add_device,
     add_json,
     add_preset,
     add_references,
     add_weights,
+    read_references,
     read_weights,
 )
-from concat_id.commands.printing import finish
+from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
-    from concat_id.job import Job, Reference
+    from concat_id.job import Job
     from concat_id.scoring import Scores
 
 # Steps between two previews, each of which is decoded and scored.
@@ -37,15 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
-    add("--face-index", type=int, action="append", help="which face of each picture, 0 for the largest")
-    add(
-        "--whole-picture",
-        action="append",
-        nargs="?",
-        const="face",
-        choices=("face", "garment", "background"),
-        help="use the pictures of this role as they are (default: face)",
-    )
+    add_choices(parser)
     add("--seed", type=int, help="0 to 4294967295 (default: random)")
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
@@ -66,10 +60,13 @@ def run(options: argparse.Namespace) -> int:
     job = read_job(options).resolve()
     from concat_id.generation import Preview, Result, generate
 
-    scores = None
+    scores, notes = None, ()
     for event in generate(job, options.output, preview_every=PREVIEW_EVERY, device=options.device):
         if isinstance(event, Result):
             break
+        if event.notes != notes:
+            notes = event.notes
+            say(notes)
         if isinstance(event, Preview):
             scores = event.scores
         _show_progress(event, scores)
@@ -79,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
         scores=event.scores.to_dict() if event.scores else None,
         seed=event.job.settings.seed,
         seconds=round(event.seconds, 3),
+        **({"notes": event.notes} if options.json else {}),
         output=str(event.video),
         sidecar=str(event.sidecar),
     )
@@ -104,7 +102,7 @@ def read_job(options: argparse.Namespace) -> Job:
     weights = read_weights(options)
     return Job(
         options.task or "single",
-        _read_references(options),
+        read_references(options),
         options.prompt,
         settings,
         weights.name if weights else options.preset or DEFAULT_PRESET,
@@ -117,24 +115,6 @@ def _refuse_beside(file: str, options: argparse.Namespace) -> None:
     given = [f"--{name.replace('_', '-')}" for name in sorted(others) if getattr(options, name) is not None]
     if given:
         raise InvalidJob(f"--{file} and {', '.join(given)} were both given; change the file instead.")
-
-
-def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
-    """The references that the options describe, in the order of their roles."""
-    from concat_id.job import Reference
-
-    faces, whole = options.reference or [], options.whole_picture or []
-    indices = options.face_index or [None] * len(faces)
-    if len(indices) != len(faces):
-        raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
-    others = {"garment": options.garment, "background": options.background}
-    return (
-        *(
-            Reference("face", face, index, "face" in whole)
-            for face, index in zip(faces, indices, strict=True)
-        ),
-        *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
-    )
 
 
 def _show_progress(progress: Progress, scores: Scores | None) -> None:

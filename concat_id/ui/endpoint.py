@@ -17,7 +17,7 @@ from concat_id.ui.tasks import TaskForm
 RETURNS = (
     'The video\'s file, the file with all settings and scores, and a report: {"fetching"} and '
     '{"loading"} where a model is made ready, {"step", "total"} while running, at the end '
-    '{"scores", "seed", "seconds"}.'
+    '{"scores", "seed", "seconds", "notes"}, of which the last say what to know of pictures and prompt.'
 )
 
 
@@ -98,5 +98,10 @@ def _report(event: Event) -> tuple[str | None, str | None, dict[str, Any]]:
     if not isinstance(event, Result):
         return None, None, {type(event).__name__.lower(): asdict(event)}
     scores = event.scores.to_dict() if event.scores else None
-    report = {"scores": scores, "seed": event.job.settings.seed, "seconds": event.seconds}
+    report = {
+        "scores": scores,
+        "seed": event.job.settings.seed,
+        "seconds": event.seconds,
+        "notes": event.notes,
+    }
     return str(event.video), str(event.sidecar), report

@@ -14,8 +14,9 @@ import gradio as gr
 
 from concat_id.comparison import MAX_SIDES
 from concat_id.generation import Preview, Result
-from concat_id.job import SEED_LIMIT, Job
+from concat_id.job import SEED_LIMIT, Job, Settings
 from concat_id.presets import PRESETS
+from concat_id.prompts import describe_unread
 from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
@@ -212,10 +213,12 @@ def follow_seed(job: Job, count: int) -> list[Job]:
 
 
 def note_unknown_words(prompt: str | None, preset: str) -> gr.HTML:
-    """The quiet line under a prompt with words that the model never read; None: on a tab not shown yet."""
+    """The quiet lines under a prompt that the model does not read in full; None: on a tab not shown yet."""
     words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt or "", preset)]
     said = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-    return gr.HTML(f"<p>{escape(UNKNOWN_WORDS.format(said))}</p>" if words else "", visible=bool(words))
+    lines = [UNKNOWN_WORDS.format(said)] if words else []
+    lines += describe_unread(prompt or "", Settings(), preset)
+    return gr.HTML("".join(f"<p>{escape(line)}</p>" for line in lines), visible=bool(lines))
 
 
 def _await(tab: FormTab, job: Job) -> dict[Any, Any]:

@@ -238,7 +238,7 @@ def _show(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) ->
         return {**shown, slot.seen: draw_refusal(error, slot.kind.role)}
     shown[slot.seen] = draw_seen(prepared, slot.kind.role)
     if len(prepared.faces) > 1 and not reference.whole_picture:
-        thumbnails = cut_faces(load_picture(reference.picture), prepared.faces)
+        thumbnails = cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
         shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
     return shown
 
