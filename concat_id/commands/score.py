@@ -37,9 +37,14 @@ def run(options: argparse.Namespace) -> None:
     if not options.reference:
         raise InvalidJob("there is nobody to compare with; give --reference.")
     references = read_references(options)
+    from concat_id.scoring.scorer import sample_frames
+    from concat_id.scoring.video_clip import middle_frames
     from concat_id.video import read_video
 
-    video = read_video(options.video)
+    def choose(total: int) -> list[int]:
+        return sample_frames(total, options.sampling) + middle_frames(total)
+
+    video = read_video(options.video, choose=choose)
     target, notes = _read_target(references, options.preset or DEFAULT_PRESET, bool(options.prompt))
     say(notes)
     scores = target.score_finished(video.frames, options.prompt or "", sampling=options.sampling)
