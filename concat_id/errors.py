@@ -67,6 +67,10 @@ class InvalidWeights(InputError):
     """What was given as weights is missing or is no model of ours, or has a name that cannot be used."""
 
 
+class NotFinite(InputError):
+    """The model computed what is no number: its weights are damaged, or overflow in their precision."""
+
+
 class InvalidLimit(InputError):
     """A variable that sets a limit of the studio is not a number that can be one."""
 

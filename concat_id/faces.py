@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from concat_id.errors import WeightsUnavailable
+from concat_id.errors import NotFinite, WeightsUnavailable
 
 # A picture may hold a close-up (seen at the small sizes) or people in the distance (at the large one).
 PICTURE_SIZES_PX = (128, 320, 640)
@@ -117,6 +117,10 @@ class FaceFinder:
 
         recogniser: Any = self._analysis.models["recognition"]
         embedding = recogniser.get(pixels, Detection(kps=landmarks))
+        if not np.isfinite(embedding).all() or not embedding.any():
+            raise NotFinite(
+                "the face recogniser computes no numbers; its weights are damaged: fetch them again."
+            )
         return Face(
             box=box[:4].astype(np.float32),
             landmarks=landmarks.astype(np.float32),

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.text_files import read_text
 
 # In the order in which a model gets the references; faces as the people stand, from left to right.
 Role = Literal["face", "garment", "background"]
@@ -32,6 +33,7 @@ _TAKES: dict[Task, str] = {
 }
 
 SEED_LIMIT = 2**32
+RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 4000
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
@@ -58,7 +60,7 @@ class Reference:
 class Settings:
     """How to sample; None stands for the preset's value, for the seed for a random one."""
 
-    seed: int | None = None  # 0 to 2^32 - 1
+    seed: int | None = None  # 0 to 2^32 - 1; -1 says None, as it does everywhere in this field
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     reference_guidance_scale: float | None = None  # None in preset and job: off
@@ -67,6 +69,10 @@ class Settings:
     height: int | None = None  # px, a multiple of 16
     width: int | None = None  # px, a multiple of 16
     fps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed == RANDOM_SEED:
+            object.__setattr__(self, "seed", None)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Job:
     def load(cls, path: Path) -> Job:
         """Read a JSON file, a job's or a video's sidecar; pictures are relative to the file's folder."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(read_text(path))
         except (OSError, ValueError, RecursionError) as error:
             raise InvalidJob(
                 f"'{path}' is not a readable job; give a JSON file such as lies beside every video."

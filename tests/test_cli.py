@@ -210,7 +210,7 @@ def test_score_compares_several_people_and_things(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, got -1"),
+        (["--seed", "-2"], "seed must be a whole number from 0 to 4294967295, got -2"),
         (["--task", "multi", "--preset", "wan-1.3b-adaln"], "cannot do the task 'multi'"),
         (["--steps", "0"], "num_inference_steps must be"),
         (["--device", "tpu"], "device 'tpu' is not on this machine"),

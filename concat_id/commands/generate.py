@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
     add_choices(parser)
-    add("--seed", type=int, help="0 to 4294967295 (default: random)")
+    add("--seed", type=int, help="0 to 4294967295; -1 or none: random")
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class GuidanceMixin:
     _guidance_scale = 1.0
     _reference_guidance_scale = 1.0
     _skip_guidance_layers: tuple[int, ...] = ()
+    _attention_kwargs: dict[str, Any] | None = None
     _current_timestep: Tensor | None = None
     _num_timesteps = 0
     _interrupt = False
@@ -46,6 +48,10 @@ class GuidanceMixin:
     @property
     def skip_guidance_layers(self) -> tuple[int, ...]:
         return self._skip_guidance_layers
+
+    @property
+    def attention_kwargs(self) -> dict[str, Any] | None:
+        return self._attention_kwargs
 
     @property
     def num_timesteps(self) -> int:
@@ -139,6 +145,7 @@ class GuidanceMixin:
                     hidden_states=torch.cat([latents] * len(names)),
                     timestep=timestep.expand(len(names) * len(latents)),
                     **inputs,
+                    attention_kwargs=self._attention_kwargs,
                     skip_layers=skip_layers,
                     return_dict=False,
                 )[0]

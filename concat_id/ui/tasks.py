@@ -23,7 +23,7 @@ from concat_id.ui.texts import (
 # How programs call what every form asks for besides its references, in the order of `FormTab.inputs`.
 SETTINGS = {
     "negative_prompt": "what the video should not show; none: the model's own.",
-    "seed": "0 to 2^32 - 1; none draws one.",
+    "seed": "0 to 2^32 - 1; none or -1 draws one.",
     "steps": f"denoising steps, 1 to {MAX_STEPS}; none: the model's own.",
     "guidance": "how strictly the prompt is followed; none: the model's own.",
     "likeness": "strength of the reference; 1 is the method as it is; none: the model's own.",

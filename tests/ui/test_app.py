@@ -94,7 +94,7 @@ def test_missing_weights_end_the_program_with_a_sentence(
             ("face.png", "laughing", "", "lucky", 20, 2.5, 1, "embedded", None, False),
             "The seed must be a whole number",
         ),
-        (("face.png", "laughing", "", "-1", 20, 2.5, 1, "embedded", None, False), "Seed must be"),
+        (("face.png", "laughing", "", "-2", 20, 2.5, 1, "embedded", None, False), "Seed must be"),
     ],
 )
 def test_what_is_wrong_with_a_form_is_said(form: tuple, said: str) -> None:
