@@ -20,6 +20,7 @@ from concat_id.errors import InputError, InvalidJob
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
 from concat_id.loading import weights_digest
+from concat_id.outputs import check_folder
 from concat_id.references import load_reference
 from concat_id.text_files import read_text
 
@@ -64,6 +65,7 @@ def plan_batch(path: Path, output: Path) -> list[Planned | Outcome]:
     Returns:
         What is to be made, in the file's order; outcomes for jobs that are wrong in themselves.
     """
+    check_folder(output)
     repeats: Counter[str] = Counter()
     planned: list[Planned | Outcome] = []
     for number, data in enumerate(read_jobs(path), start=1):

@@ -47,6 +47,14 @@ class InvalidJob(InputError):
     """The job asks for something its preset cannot do."""
 
 
+class OutputUnusable(InputError):
+    """Nothing can be written where the output was asked for, or what is there would be overwritten."""
+
+
+class OutputLost(InputError):
+    """The video is finished and could not be written where it was asked for."""
+
+
 class RunNotFound(InputError):
     """The run was deleted, was never there, or belongs to another visitor."""
 

@@ -29,6 +29,7 @@ from concat_id.loading import (
     load_video_text,
     weights_digest,
 )
+from concat_id.outputs import choose_video
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.prompts import describe_unread
 from concat_id.references import (
@@ -39,7 +40,7 @@ from concat_id.references import (
     prepare_face,
     prepare_garment,
 )
-from concat_id.results import describe_run, write_result
+from concat_id.results import describe_run, write_or_rescue
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def generate(
     # 1. Check
     job = job.resolve()
     device = choose_device(device)
+    video = choose_video(output, job)
     load_credentials()  # what the video cannot be signed with is refused now, not after minutes
     # 2. Prepare the references
     pictures = [load_reference(reference) for reference in job.references]
@@ -125,7 +127,7 @@ def generate(
     # 5. Write
     said = [reference.notes for reference in prepared]
     facts = describe_run(pictures, said, scores, PRESETS[job.preset].title, weights_digest(job.preset))
-    files = write_result(output, job, frames, pictures, facts, started)
+    files = write_or_rescue(video, job, frames, pictures, facts, started)
     yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames, notes)
 
 

@@ -20,6 +20,7 @@ from concat_id.evaluation.report import load_reports, report_set, write_markdown
 from concat_id.evaluation.run import Progress, load_errors, load_results, run_cases
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.loading import weights_digest
+from concat_id.outputs import check_folder
 from concat_id.own_weights import OwnWeights
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Task
 
@@ -68,6 +69,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     if plan.task not in (None, *tasks):
         able = " or ".join(f"'{task}'" for task in tasks)
         raise InvalidJob(f"preset '{plan.preset}' cannot do the task '{plan.task}'; it can do {able}.")
+    check_folder(plan.folder)
     benchmark = _read_benchmark(plan)
     able = {name: benchmark.cases(name)[: plan.videos] for name, kind in SETS.items() if kind.task in tasks}
     asked = [name for name in able if plan.task in (None, SETS[name].task)]

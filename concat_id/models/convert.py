@@ -21,6 +21,7 @@ from torch import Tensor
 
 from concat_id.errors import InputError, WeightsUnavailable
 from concat_id.models.transformer_wan import ConcatIDWanTransformer3DModel
+from concat_id.outputs import check_folder
 from concat_id.pipelines.pipeline_wan import LOADER
 
 BASES = {"wan2.1-t2v-1.3b": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"}
@@ -85,6 +86,7 @@ def convert_checkpoint(
     output = Path(output)
     if output.exists():
         raise InputError(f"{output} exists already; choose another output folder, or remove it.")
+    check_folder(output.parent)
     state_dict = convert_wan_state_dict(_load_checkpoint(Path(checkpoint)))
     base_folder = _locate_base(base)
     transformer = _build_transformer(base_folder, state_dict)
