@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidden, WeightsUnavailable
 from concat_id.job import Reference, Role
@@ -151,6 +153,9 @@ def _build_picture(label: str, page: str) -> gr.Image:
     picture = gr.Image(
         label=label,
         sources=["upload", "clipboard", "webcam"],
+        # As others see the person: a mirrored face has parting and moles on the wrong side. The live picture
+        # alone is mirrored, by the style sheet.
+        webcam_options=gr.WebcamOptions(mirror=False),
         type="filepath",
         height=190,
         buttons=[],
@@ -199,10 +204,15 @@ def wire_reference_slot(slot: ReferenceSlot, prepare_for: PrepareFor, model: gr.
 def fill_reference_slot(slot: ReferenceSlot, prepare: Prepare, reference: Reference | None) -> dict[Any, Any]:
     """The updates that restore a reference and the choice in it; without a picture, the slot is emptied."""
     reference = reference if reference and reference.picture else None
-    picture = reference.picture if reference else None
+    picture = _lend(reference.picture) if reference else None
     # What the picture's own change shows would be the largest face again, were the choice not kept.
     updates = {slot.picture: picture, slot.restored: reference, **_show(slot, prepare, reference)}
     return updates | ({slot.fold: gr.Accordion(open=reference is not None)} if slot.fold else {})
+
+
+def _lend(picture: str) -> str:
+    """A copy that the page may hand out, wherever the picture itself is kept."""
+    return save_file_to_cache(picture, get_upload_folder()) if Path(picture).is_file() else picture
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
