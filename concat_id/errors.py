@@ -71,6 +71,10 @@ class WeightsUnavailable(InputError):
     """A preset's weights are neither on this machine nor to be fetched."""
 
 
+class DamagedWeights(InputError):
+    """A file of weights is damaged, or was fetched in part."""
+
+
 class InvalidWeights(InputError):
     """What was given as weights is missing or is no model of ours, or has a name that cannot be used."""
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concat_id.damaged_weights import named_if_damaged
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
@@ -66,7 +67,8 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
     _hide_loading_bars()
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
     dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
-    pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
+    with named_if_damaged(folder):
+        pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
         pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
     )
@@ -79,10 +81,12 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
 @lru_cache(maxsize=1)
 def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
     """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
+    from concat_id.models.lora import merge_lora, read_lora
+
+    with named_if_damaged(adapter):
+        lora = read_lora(adapter)
     transformer = deepcopy(pipeline.transformer)
-    transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
-    transformer.fuse_lora()
-    transformer.unload_lora()
+    merge_lora(transformer, lora)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.set_progress_bar_config(disable=True)
@@ -146,7 +150,8 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 def weights_digest(name: str) -> str:
     """SHA-256 of a preset's transformer weights and its adapter's: which model made a video."""
     digest, adapter = hashlib.sha256(), PRESETS[name].adapter
-    shards = sorted((pipeline_folder(name) / "transformer").glob("*.safetensors"))
+    # Not what file managers leave beside them, such as ._model.safetensors.
+    shards = sorted((pipeline_folder(name) / "transformer").glob("[!.]*.safetensors"))
     for path in [*shards, *([locate(adapter)] if adapter else [])]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -180,12 +185,14 @@ def _load_face_tools(
     from concat_id.scoring import ClipEmbedder, Scorer
 
     _hide_loading_bars()
-    finder = FaceFinder(locate(face_pack), frame_size_px=frame_size_px)
-    score_finder = finder
-    if score_pack != face_pack:
-        score_finder = FaceFinder(locate(score_pack), frame_size_px=frame_size_px)
-    embedder = ClipEmbedder(locate(clip))
-    return FaceTools(finder, Parser(locate(face_parser)), embedder, Scorer(score_finder, embedder))
+    paths = [locate(source) for source in (face_pack, score_pack, face_parser, clip)]
+    with named_if_damaged(*paths):
+        finder = FaceFinder(paths[0], frame_size_px=frame_size_px)
+        score_finder = finder
+        if score_pack != face_pack:
+            score_finder = FaceFinder(paths[1], frame_size_px=frame_size_px)
+        embedder = ClipEmbedder(paths[3])
+        return FaceTools(finder, Parser(paths[2]), embedder, Scorer(score_finder, embedder))
 
 
 def load_clothes_parser(name: str = DEFAULT_PRESET) -> Parser:
@@ -199,7 +206,9 @@ def _load_clothes_parser(source: Source) -> Parser:
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(source, patterns=_PARSER_FILES))
+    path = locate(source, patterns=_PARSER_FILES)
+    with named_if_damaged(path):
+        return Parser(path)
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:
@@ -213,7 +222,9 @@ def _load_curricular(source: Source) -> CurricularEmbedder:
     """Load a second recogniser."""
     from concat_id.scoring.curricularface import CurricularEmbedder
 
-    return CurricularEmbedder.load(locate(source))
+    path = locate(source)
+    with named_if_damaged(path):
+        return CurricularEmbedder.load(path)
 
 
 def load_video_text(name: str = DEFAULT_PRESET) -> VideoTextScorer | None:
@@ -228,4 +239,6 @@ def _load_video_text(source: Source, clip: Source) -> VideoTextScorer:
     from concat_id.scoring.video_clip import VideoTextScorer
 
     _hide_loading_bars()
-    return VideoTextScorer.load(locate(source), locate(clip))
+    paths = locate(source), locate(clip)
+    with named_if_damaged(*paths):
+        return VideoTextScorer.load(*paths)

@@ -73,6 +73,14 @@ def convert_wan_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     return {names[name]: tensor for name, tensor in state_dict.items()}
 
 
+def original_name(module: str) -> str | None:
+    """The authors' name of one of our modules; None if theirs has no such module."""
+    block = re.fullmatch(r"blocks\.(\d+)\.(.+)", module)
+    number, rest = block.groups() if block else (None, module)
+    theirs = next((name for name, ours in (_IN_BLOCK if block else _TOP_LEVEL).items() if ours == rest), None)
+    return f"blocks.{number}.{theirs}" if block and theirs else theirs
+
+
 def convert_checkpoint(
     checkpoint: str | os.PathLike[str], base: str | os.PathLike[str], output: str | os.PathLike[str]
 ) -> None:

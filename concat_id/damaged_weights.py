@@ -1,0 +1,107 @@
+"""Weights that are damaged or were fetched in part: which file it is, and what to remove to fetch it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from concat_id.errors import DamagedWeights, InputError
+from concat_id.weights import cache_folder
+
+MAX_HEADER_BYTES = 100 * 2**20  # of safetensors, as that library has it
+# What lies below these in our cache is fetched or converted as a whole.
+_WHOLES = (("presets",), ("insightface", "models"))
+
+
+@contextmanager
+def named_if_damaged(*paths: Path | None) -> Iterator[None]:
+    """Load weights from files and folders: what keeps them from being loaded is said with the file's name.
+
+    The libraries that read them have no error in common. A file that is whole is not blamed: then the error
+    stays what it is.
+    """
+    try:
+        yield
+    except (InputError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        damaged = next((found for path in paths if path and (found := find_damaged(path))), None)
+        if damaged is None:
+            raise
+        raise DamagedWeights(
+            f"'{damaged}' is damaged or was fetched in part; remove '{name_removable(damaged)}' and fetch it "
+            "again, which the next run does by itself where there is a network."
+        ) from error
+
+
+def find_damaged(path: Path) -> Path | None:
+    """The first file of weights, or below a folder of them, that cannot be read; None if all can."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        check = _CHECKS.get(file.suffix.lower())
+        if check is None or file.name.startswith(".") or file.is_dir():
+            continue
+        try:
+            check(file)
+        except Exception:  # as above
+            return file
+    return None
+
+
+def name_removable(file: Path) -> Path:
+    """What to remove so that a file is fetched again: itself, its content in the hub's cache, or its folder."""
+    for parts in _WHOLES:
+        whole = cache_folder().joinpath(*parts)
+        if whole in file.parents:
+            return whole / file.relative_to(whole).parts[0]
+    # The hub's cache has links: without the content behind it, a link counts as missing.
+    return Path(os.path.realpath(file)) if file.is_symlink() else file
+
+
+def _check_json(file: Path) -> None:
+    json.loads(file.read_text(encoding="utf-8"))
+
+
+def _check_safetensors(file: Path) -> None:
+    """The header has to end, and the tensors where the file does."""
+    with file.open("rb") as data:
+        (length,) = struct.unpack("<Q", data.read(8))
+        if length > MAX_HEADER_BYTES:
+            raise ValueError("no header")
+        header = json.loads(data.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    if file.stat().st_size != 8 + length + max(ends, default=0):
+        raise ValueError("cut off")
+
+
+def _check_onnx(file: Path) -> None:
+    import onnxruntime
+
+    onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+
+def _check_archive(file: Path) -> None:
+    """A PyTorch checkpoint: since 2020 a ZIP archive, whose index is at its end."""
+    with file.open("rb") as data:
+        start = data.read(2)
+    if start == b"PK":
+        zipfile.ZipFile(file).close()
+        return
+    import torch
+
+    torch.load(file, map_location="cpu", weights_only=True)
+
+
+_CHECKS: dict[str, Callable[[Path], None]] = {
+    ".json": _check_json,
+    ".safetensors": _check_safetensors,
+    ".onnx": _check_onnx,
+    ".bin": _check_archive,
+    ".pt": _check_archive,
+    ".pth": _check_archive,
+}
