@@ -1,4 +1,4 @@
-"""Weights that are damaged or were fetched in part: which file it is, and what to remove to fetch it again."""
+"""Weights that are damaged or were fetched in part: which file it is, and what to remove."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def find_damaged(path: Path) -> Path | None:
 
 
 def name_removable(file: Path) -> Path:
-    """What to remove so that a file is fetched again: itself, its content in the hub's cache, or its folder."""
+    """What to remove so that a file is fetched again: itself, its content in a cache, or its folder."""
     for parts in _WHOLES:
         whole = cache_folder().joinpath(*parts)
         if whole in file.parents:

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from concat_id.damaged_weights import named_if_damaged
 from concat_id.job import Settings
 from concat_id.loading import find_tokenizer
 from concat_id.presets import PRESETS
@@ -56,7 +57,8 @@ def _load_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer that cuts nothing itself."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    with named_if_damaged(path):
+        tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -22,18 +22,15 @@ FILES = {
     "score_pack": ("face_pack", "rec.onnx"),
     "face_parser": ("face_parser", "model.safetensors"),
     "clip": ("clip", "model.safetensors"),
-    "clip tokenizer": ("clip", "tokenizer.json"),
+    "video_clip tokenizer": ("evaluation/video_clip", "tokenizer.json"),
     "curricular": ("evaluation/cur.onnx", ""),
     "video_clip": ("evaluation/video_clip", "model.safetensors"),
     "adapter": ("adapters/draft.safetensors", ""),
 }
 BASE = (
-    *("transformer/diffusion_pytorch_model.safetensors", "transformer/config.json", "model_index.json"),
-    *(
-        "vae/diffusion_pytorch_model.safetensors",
-        "text_encoder/model.safetensors",
-        "tokenizer/tokenizer.json",
-    ),
+    *("transformer/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors"),
+    *("text_encoder/model.safetensors", "tokenizer/tokenizer.json"),
+    *("transformer/config.json", "model_index.json"),
 )
 
 

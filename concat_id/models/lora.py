@@ -1,8 +1,11 @@
 """LoRAs of Wan's transformer, in every naming that programs write, merged into ours.
 
-ComfyUI and diffusion-pipe write `diffusion_model.blocks.0.self_attn.q.lora_A.weight`, kohya and musubi
-`lora_unet_blocks_0_self_attn_q.lora_down.weight` with `.alpha`, DiffSynth `blocks.0.self_attn.q.lora_A.default.
-weight`, PEFT `base_model.model.blocks.0.attn1.to_q.lora_A.weight`, diffusers and we `transformer.blocks.0....`.
+ComfyUI, diffusion-pipe   `diffusion_model.blocks.0.self_attn.q.lora_A.weight`
+kohya, musubi             `lora_unet_blocks_0_self_attn_q.lora_down.weight`, with `.alpha`
+DiffSynth                 `blocks.0.self_attn.q.lora_A.default.weight`
+PEFT                      `base_model.model.blocks.0.attn1.to_q.lora_A.weight`
+diffusers, and we         `transformer.blocks.0.attn1.to_q.lora_A.weight`
+
 Some also change biases and norms by whole differences, `.diff` and `.diff_b`. Axes: r rank.
 """
 
