@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -163,6 +164,24 @@ class Job:
             return f"; give them in the order {', '.join(in_order)}"
         fitting = [task for task in preset.tasks if roles in TASK_ROLES[task]]
         return f"; for these choose the task {_either(fitting)}" if fitting else ""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from a text such as 480x832, however the cross is written."""
+    found = re.fullmatch(r"\s*(\d{1,5})\s*[x\u00d7*,:]\s*(\d{1,5})\s*", text, re.IGNORECASE | re.ASCII)
+    _check(found is not None, f"the size is {_show(text)}; give width x height, such as 480x832.")
+    return int(found.group(1)), int(found.group(2))
+
+
+def format_size(width: int, height: int) -> str:
+    """What `parse_size` reads."""
+    return f"{width}x{height}"
+
+
+def count_tokens(width: int, height: int, num_frames: int, num_references: int = 1) -> int:
+    """Tokens of a video with its references: what a denoising step takes grows with them at least."""
+    latent_frames = (num_frames - 1) // FRAME_STRIDE + 1 + num_references
+    return latent_frames * (height // SIDE_MULTIPLE_PX) * (width // SIDE_MULTIPLE_PX)
 
 
 def _check_reference(reference: Reference) -> None:

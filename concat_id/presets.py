@@ -54,6 +54,7 @@ class Preset:
     download_gb: float
     memory_gb: float
     draft: str | None = None  # the preset that makes much the same in few steps
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of more that it is good at
 
     @property
     def knows_drawn_people_only(self) -> bool:
@@ -101,6 +102,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         licence="Wan 2.1: Apache-2.0; Concat-ID checkpoint: see its model card; face packs: research only",
         download_gb=32.0,
         memory_gb=12.0,
+        sizes=((480, 832), (624, 624), (720, 544), (544, 720)),
     )
 
 

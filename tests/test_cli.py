@@ -95,6 +95,24 @@ def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.
     assert "--job and --prompt, --steps were both given" in capsys.readouterr().err
 
 
+def test_a_portrait_and_its_length_are_asked_for_by_options(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concat_id.video import read_video
+
+    output = tmp_path / "out.mp4"
+    assert generate(face, output, "--size", "32x64", "--frames", "13", "--fps", "6", "--steps", "1") == 0
+    found = read_video(output)
+    assert found.frames.shape == (13, 64, 32, 3) and found.fps == 6
+    line = ["generate", "--job", str(tmp_path / "out.json"), "--device", "cpu"]
+    assert main([*line, "--output", str(tmp_path / "again" / "out.mp4")]) == 0
+    assert is_same_video(output, tmp_path / "again" / "out.mp4")
+    capsys.readouterr()
+    for size, said in (("wide", "give width x height"), ("30x64", "multiple of 16"), ("9999x64", "width")):
+        assert generate(face, output, "--size", size) == 2
+        assert said in capsys.readouterr().err
+
+
 def read_job(*options: str) -> Job:
     """The job that options of `generate` describe."""
     return generate_command.read_job(

@@ -44,6 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
+    add("--size", help="WIDTHxHEIGHT in px, multiples of 16, such as 480x832 (default: the preset's)")
+    add("--frames", type=int, help="length, 4 k + 1 (default: the preset's)")
+    add("--fps", type=int, help="frames per second (default: the preset's)")
     add("--negative-prompt", help="what should not be seen (default: the preset's)")
     add_preset(parser)
     add_weights(parser)
@@ -85,15 +88,20 @@ def run(options: argparse.Namespace) -> int:
 
 def read_job(options: argparse.Namespace) -> Job:
     """The job that the options name or describe."""
-    from concat_id.job import Job, Settings
+    from concat_id.job import Job, Settings, parse_size
 
     if options.job:
         _refuse_beside("job", options)
         return Job.load(options.job)
     if options.prompt is None:
         raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
+    width, height = parse_size(options.size) if options.size else (None, None)
     settings = Settings(
         seed=options.seed,
+        num_frames=options.frames,
+        height=height,
+        width=width,
+        fps=options.fps,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance,
         reference_guidance_scale=options.reference_guidance,

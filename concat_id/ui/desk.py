@@ -43,8 +43,8 @@ RECALL = """(kept, ...values) => {
     return fits && !new URLSearchParams(location.search).has('run') ? kept : values;
 }"""
 
-# Settings that the command line sets, and no form.
-NOT_IN_FORMS = ("num_frames", "height", "width", "fps")
+# Settings that a job's file may have, and no form.
+NOT_IN_FORMS = ("fps",)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Desk:
         if job.preset not in self.models:
             gr.Warning(f"This was made with another model: {job.preset}. Here it looks different.")
         elif any(getattr(job.settings, name) != getattr(PRESETS[job.preset], name) for name in NOT_IN_FORMS):
-            gr.Warning("This was made with another size, length or rate than the form here makes.")
+            gr.Warning("This was made with another frame rate than the form here makes.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}
 
     def compare(self, names: Sequence[str]) -> dict[Any, Any]:

@@ -32,6 +32,7 @@ from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, 
 from concat_id.ui.stage import Stage, build_stage
 from concat_id.ui.tasks import SETTINGS, TaskForm
 from concat_id.ui.texts import STOPPED, UNKNOWN_WORDS
+from concat_id.ui.video_format import FormatPanel, build_format, fill_format, wire_format
 from concat_id.vocabulary import find_unknown_words
 
 # On a phone the stage lies below the button.
@@ -50,6 +51,7 @@ class FormTab:
     words: gr.HTML  # what the model does not know of the prompt
     choice: ModelChoice
     settings: SettingsPanel
+    format: FormatPanel
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
@@ -63,13 +65,19 @@ class FormTab:
         components = {"prompt": self.prompt, **settings}
         for slot in self.slots:
             components |= {slot.kind.name: slot.picture, **slot.choices}
+        components |= self.format.inputs
         return [components[name] for name in self.form.values]
 
     @property
     def filled(self) -> list[Any]:
         """What a restored job changes."""
         parts = [part for slot in self.slots for part in slot.filled]
-        return [self.prompt, self.choice.model, *self.settings.inputs, *parts]
+        return [*self.kept, *parts]
+
+    @property
+    def kept(self) -> list[gr.components.Component]:
+        """What a browser keeps."""
+        return [self.prompt, self.choice.model, *self.settings.inputs, *self.format.inputs.values()]
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -107,7 +115,9 @@ def build_form_tab(
                     example_labels=list(form.ideas),
                 )
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
-            settings = build_settings(preset, page, above=[choice.model, choice.needs])
+            size = build_format(desk.runner.preset, page)
+            above = [choice.model, choice.needs, size.size, size.frames, size.cost]
+            settings = build_settings(preset, page, above=above)
             with gr.Row(elem_classes="cid-actions"):
                 choice.pace.render()
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
@@ -125,7 +135,7 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    return FormTab(form, slots, prompt, words, choice, settings, videos, start, stop, place, scores)
+    return FormTab(form, slots, prompt, words, choice, settings, size, videos, start, stop, place, scores)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -135,6 +145,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         wire_reference_slot(slot, desk.prepare_for, model)
     wire_settings(tab.settings)
     wire_model_choice(tab.choice, tab.settings)
+    wire_format(tab.format, model)
     gr.on(
         [tab.prompt.change, model.change],
         note_unknown_words,
@@ -145,7 +156,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     )
     # A model that is no longer offered is not brought back.
     key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
-    keep_values(desk.blocks, key, [tab.prompt, model, *tab.settings.inputs, tab.videos])
+    keep_values(desk.blocks, key, [*tab.kept, tab.videos])
     _wire_run(tab, desk)
     tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
 
@@ -201,6 +212,7 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     """The updates that put a job into the form."""
     model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
+    updates |= fill_format(tab.format, model, job.settings)
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         updates |= fill_reference_slot(slot, desk.prepare_for(model), reference)
     return updates

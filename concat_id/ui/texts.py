@@ -31,6 +31,9 @@ BACKGROUND_IDEAS = {
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 
+SIZE_INFO = "Width x height in pixels, multiples of 16. Others than these may look worse."
+FORMAT_LENGTH = "{:.1f} s at {} frames per second."
+FORMAT_COST = "At least {:.2g} times the work of this model\u2019s own size and length."
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
 NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose one of the examples."

@@ -47,7 +47,9 @@ class Stranger:
     def generate(self, path: str) -> dict[str, Any]:
         """Make a video of a picture that is said to be uploaded."""
         (event,) = [event for event in self.events if event["api_name"] == "generate"]
-        return self._call(event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False])
+        return self._call(
+            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, None, None]
+        )
 
     def restore(self, path: str) -> dict[str, Any]:
         """Restore the settings of a video that is said to be uploaded."""
@@ -170,7 +172,7 @@ def hides_the_server(answer: object) -> bool:
 def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
     stranger: Stranger, tmp_path: Path
 ) -> None:
-    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False]
+    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, None, None]
     (event,) = [event for event in stranger.events if event["api_name"] == "generate"]
     outside = (str(tmp_path / "outputs"), "/etc/passwd", f"{tmp_path}/uploads/../x.png", "x.png", "\0")
     calls = {
@@ -183,7 +185,8 @@ def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
         "no file": [5, *values],
         "another object": [{"a": 1}, *values],
         "a long choice": [None, *values[:6], "a" * 100_000, *values[7:]],
-        "a text for a number": [None, "waving", "", 7, "many", 2.5, 1, "embedded", None, False],
+        "a text for a number": [None, "waving", "", 7, "many", *values[4:]],
+        "a size that is none": [None, *values[:-2], "wide", None],
         "a list for a text": [None, ["a"], *values[1:]],
     }
     for name, data in calls.items():
