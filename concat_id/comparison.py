@@ -25,6 +25,7 @@ TRAITS: dict[str, Callable[[Job], str]] = {
     "frames": lambda job: str(job.settings.num_frames),
     "size": lambda job: f"{job.settings.width} × {job.settings.height}",
     "fps": lambda job: str(job.settings.fps),
+    "LoRA": lambda job: " and ".join(f"{lora.name} at {lora.strength:g}" for lora in job.loras) or "none",
 }
 
 # One click each; what they are called, and how they change the settings.

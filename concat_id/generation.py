@@ -114,7 +114,7 @@ def generate(
     target = describe_target(job.references, pictures, prepared, job.preset)
     notes = (*collect_notes(prepared), *describe_unread(job.prompt, job.settings, job.preset))
     # 3. Denoise
-    pipeline = load_pipeline(job.preset, device)
+    pipeline = load_pipeline(job.preset, device, loras=job.loras)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:

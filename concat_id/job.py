@@ -39,6 +39,7 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
 MAX_FPS = 60
+MAX_LORA_STRENGTH = 4
 # The autoencoder's strides and the transformer's patches.
 SIDE_MULTIPLE_PX = 16
 FRAME_STRIDE = 4
@@ -55,6 +56,15 @@ class Reference:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "picture", str(self.picture))
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA of the folder of LoRAs, see `concat_id.loras`."""
+
+    name: str  # of its file, without the ending
+    strength: float = 1.0
+    sha256: str | None = None  # of its file; None: whatever lies there under the name
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Job:
     prompt: str
     settings: Settings = field(default_factory=Settings)
     preset: str = DEFAULT_PRESET
+    loras: tuple[Lora, ...] = ()  # merged into the preset's model
 
     def resolve(self) -> Job:
         """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
@@ -95,7 +106,8 @@ class Job:
         self._check_task(preset)
         _check_text("prompt", self.prompt)
         _check(self.prompt.strip() != "", "the prompt is empty; say in a sentence what should happen.")
-        return replace(self, settings=_resolve_settings(self.settings, preset))
+        loras = tuple(_resolve_lora(lora) for lora in self.loras)
+        return replace(self, settings=_resolve_settings(self.settings, preset), loras=loras)
 
     def with_pictures(self, pictures: Sequence[str | Path]) -> Job:
         """The same job with its pictures elsewhere, one for each reference."""
@@ -106,7 +118,10 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""
-        return asdict(self) | {"references": [asdict(reference) for reference in self.references]}
+        data = asdict(self) | {"references": [asdict(reference) for reference in self.references]}
+        loras = [asdict(lora) for lora in self.loras]
+        # Most jobs have none, and are written as they were before there were any.
+        return data | {"loras": loras} if loras else {key: data[key] for key in data if key != "loras"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -118,6 +133,12 @@ class Job:
             Reference(**_read(f"references[{index}]", Reference, reference))
             for index, reference in enumerate(references)
         )
+        if "loras" in values:
+            loras = values["loras"]
+            _check(isinstance(loras, list | tuple), f"loras must be a list, got {_show(loras)}.")
+            values["loras"] = tuple(
+                Lora(**_read(f"loras[{index}]", Lora, lora)) for index, lora in enumerate(loras)
+            )
         if "settings" in values:
             values["settings"] = Settings(**_read("settings", Settings, values["settings"]))
         return cls(**values)
@@ -197,6 +218,25 @@ def _check_reference(reference: Reference) -> None:
         isinstance(reference.whole_picture, bool),
         f"whole_picture must be true or false, got {_show(reference.whole_picture)}.",
     )
+
+
+def _resolve_lora(lora: Lora) -> Lora:
+    """Check a LoRA, and add what identifies its file."""
+    from concat_id.loras import identify
+
+    _check(isinstance(lora.name, str), f"the name of a LoRA must be a text, got {_show(lora.name)}.")
+    _check(
+        lora.sha256 is None or isinstance(lora.sha256, str),
+        f"sha256 of a LoRA must be a text, got {_show(lora.sha256)}.",
+    )
+    strength = lora.strength
+    ok = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
+    _check(
+        ok and abs(strength) <= MAX_LORA_STRENGTH,
+        f"the strength of a LoRA must be from -{MAX_LORA_STRENGTH} to {MAX_LORA_STRENGTH}, "
+        f"got {_show(strength)}.",
+    )
+    return identify(lora)
 
 
 def _resolve_settings(settings: Settings, preset: Preset) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from concat_id.damaged_weights import named_if_damaged
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
+from concat_id.job import Lora
+from concat_id.loras import locate as locate_loras
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
 
@@ -42,7 +44,10 @@ class FaceTools:
 
 
 def load_pipeline(
-    name: str = DEFAULT_PRESET, device: str | None = None, dtype: torch.dtype | None = None
+    name: str = DEFAULT_PRESET,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    loras: Sequence[Lora] = (),
 ) -> ConcatIDWanPipeline:
     """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
 
@@ -50,10 +55,13 @@ def load_pipeline(
         name: key of `PRESETS`.
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
+        loras: of a resolved job, merged into the transformer beside the preset's own.
     """
     device, preset = choose_device(device), PRESETS[name]
     pipeline = _load_pipeline(pipeline_folder(name), preset.shift, device, dtype or choose_dtype(device))
-    return _adapt(pipeline, locate(preset.adapter)) if preset.adapter else pipeline
+    own = ((locate(preset.adapter), 1.0, ""),) if preset.adapter else ()
+    wanted = own + locate_loras(loras)
+    return _adapt(pipeline, wanted) if wanted else pipeline
 
 
 @lru_cache(maxsize=1)
@@ -79,14 +87,19 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
 
 
 @lru_cache(maxsize=1)
-def _adapt(pipeline: ConcatIDWanPipeline, adapter: Path) -> ConcatIDWanPipeline:
-    """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
+def _adapt(pipeline: ConcatIDWanPipeline, loras: tuple[tuple[Path, float, str], ...]) -> ConcatIDWanPipeline:
+    """The pipeline with LoRAs merged into a transformer of its own; the large rest is shared with it.
+
+    Args:
+        loras: file, strength and digest of each.
+    """
     from concat_id.models.lora import merge_lora, read_lora
 
-    with named_if_damaged(adapter):
-        lora = read_lora(adapter)
     transformer = deepcopy(pipeline.transformer)
-    merge_lora(transformer, lora)
+    for path, strength, _ in loras:
+        with named_if_damaged(path):
+            lora = read_lora(path)
+        merge_lora(transformer, lora, strength)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.set_progress_bar_config(disable=True)

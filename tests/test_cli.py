@@ -108,7 +108,7 @@ def test_a_portrait_and_its_length_are_asked_for_by_options(
     assert main([*line, "--output", str(tmp_path / "again" / "out.mp4")]) == 0
     assert is_same_video(output, tmp_path / "again" / "out.mp4")
     capsys.readouterr()
-    for size, said in (("wide", "give width x height"), ("30x64", "multiple of 16"), ("9999x64", "width")):
+    for size, said in (("wide", "give width x height"), ("33x64", "multiple of 16"), ("9999x64", "width")):
         assert generate(face, output, "--size", size) == 2
         assert said in capsys.readouterr().err
 

@@ -24,7 +24,7 @@ from concat_id.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
-    from concat_id.job import Job
+    from concat_id.job import Job, Lora
     from concat_id.scoring import Scores
 
 # Steps between two previews, each of which is decoded and scored.
@@ -44,6 +44,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
+    add(
+        "--lora",
+        action="append",
+        help="NAME or NAME:STRENGTH of a LoRA in the folder that CONCAT_ID_LORAS names",
+    )
     add("--size", help="WIDTHxHEIGHT in px, multiples of 16, such as 480x832 (default: the preset's)")
     add("--frames", type=int, help="length, 4 k + 1 (default: the preset's)")
     add("--fps", type=int, help="frames per second (default: the preset's)")
@@ -114,7 +119,19 @@ def read_job(options: argparse.Namespace) -> Job:
         options.prompt,
         settings,
         weights.name if weights else options.preset or DEFAULT_PRESET,
+        tuple(read_lora(text) for text in options.lora or ()),
     )
+
+
+def read_lora(text: str) -> Lora:
+    """A LoRA from NAME or NAME:STRENGTH."""
+    from concat_id.job import Lora
+
+    name, _, strength = text.rpartition(":")
+    try:
+        return Lora(name, float(strength)) if name else Lora(text)
+    except ValueError as error:
+        raise InvalidJob(f"--lora is '{text}'; give NAME, or NAME:STRENGTH such as style:0.8.") from error
 
 
 def _refuse_beside(file: str, options: argparse.Namespace) -> None:

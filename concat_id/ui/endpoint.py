@@ -64,6 +64,8 @@ def _build_blanks() -> dict[str, gr.components.Component]:
         "steps": gr.Number(None, visible=False, label="Steps", precision=0, minimum=1, maximum=MAX_STEPS),
         "guidance": gr.Number(None, visible=False, label="Guidance", minimum=0, maximum=MAX_GUIDANCE),
         "size": gr.Textbox(None, visible=False, label="Size"),
+        "lora": gr.Textbox(None, visible=False, label="LoRA"),
+        "lora_strength": gr.Number(None, visible=False, label="Strength of the LoRA"),
         "frames": gr.Number(None, visible=False, label="Frames", precision=0, minimum=1),
         "likeness": gr.Number(None, visible=False, label="Likeness", minimum=0, maximum=MAX_GUIDANCE),
     }

@@ -21,6 +21,7 @@ from concat_id.ui import sidebar, stage
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event
+from concat_id.ui.lora_choice import LoraChoice, build_lora_choice
 from concat_id.ui.model_choice import ModelChoice, build_model_choice, draw_needs, wire_model_choice
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
@@ -52,6 +53,7 @@ class FormTab:
     choice: ModelChoice
     settings: SettingsPanel
     format: FormatPanel
+    lora: LoraChoice
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
@@ -65,7 +67,7 @@ class FormTab:
         components = {"prompt": self.prompt, **settings}
         for slot in self.slots:
             components |= {slot.kind.name: slot.picture, **slot.choices}
-        components |= self.format.inputs
+        components |= self.format.inputs | self.lora.inputs
         return [components[name] for name in self.form.values]
 
     @property
@@ -77,7 +79,8 @@ class FormTab:
     @property
     def kept(self) -> list[gr.components.Component]:
         """What a browser keeps."""
-        return [self.prompt, self.choice.model, *self.settings.inputs, *self.format.inputs.values()]
+        more = self.format.inputs | self.lora.inputs
+        return [self.prompt, self.choice.model, *self.settings.inputs, *more.values()]
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -116,7 +119,9 @@ def build_form_tab(
                 )
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
             size = build_format(desk.runner.preset, page)
-            above = [choice.model, choice.needs, size.size, size.frames, size.cost]
+            lora = build_lora_choice(page)
+            above = [choice.model, choice.needs, lora.name, lora.strength]
+            above += [size.size, size.frames, size.cost]
             settings = build_settings(preset, page, above=above)
             with gr.Row(elem_classes="cid-actions"):
                 choice.pace.render()
@@ -135,7 +140,8 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    return FormTab(form, slots, prompt, words, choice, settings, size, videos, start, stop, place, scores)
+    panels = choice, settings, size, lora
+    return FormTab(form, slots, prompt, words, *panels, videos, start, stop, place, scores)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -212,7 +218,7 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     """The updates that put a job into the form."""
     model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
-    updates |= fill_format(tab.format, model, job.settings)
+    updates |= fill_format(tab.format, model, job.settings) | tab.lora.fill(job)
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         updates |= fill_reference_slot(slot, desk.prepare_for(model), reference)
     return updates

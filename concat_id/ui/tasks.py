@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from concat_id.errors import InvalidJob
-from concat_id.job import MAX_STEPS, Job, Reference, Role, Settings, parse_size
+from concat_id.job import MAX_STEPS, Job, Lora, Reference, Role, Settings, parse_size
 from concat_id.presets import Preset, Task
 from concat_id.ui.events import as_sentences
 from concat_id.ui.settings import read_seed
@@ -33,6 +33,8 @@ SETTINGS = {
 FORMAT = {
     "size": "width x height in px, multiples of 16, such as 480x832; none: the model's own.",
     "frames": "length, 4 k + 1; none: the model's own.",
+    "lora": "name of one of the studio's LoRAs; none: none.",
+    "lora_strength": "how strongly; none: 1.",
 }
 
 
@@ -126,7 +128,10 @@ class TaskForm:
                 reference_guidance_scale=values["likeness"],
                 negative_prompt=values["negative_prompt"],
             )
-            return Job(self.task, references, values["prompt"].strip(), settings, values["model"]).resolve()
+            strength, lora = values["lora_strength"], values["lora"]
+            loras = (Lora(lora, 1.0 if strength is None else strength),) if lora else ()
+            prompt, model = values["prompt"].strip(), values["model"]
+            return Job(self.task, references, prompt, settings, model, loras).resolve()
 
 
 SINGLE = TaskForm(

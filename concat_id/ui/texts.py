@@ -31,6 +31,8 @@ BACKGROUND_IDEAS = {
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 
+NO_LORA = "None"
+LORA_INFO = "Changes the model\u2019s style or subject; it has to be one for this model."
 SIZE_INFO = "Width x height in pixels, multiples of 16. Others than these may look worse."
 FORMAT_LENGTH = "{:.1f} s at {} frames per second."
 FORMAT_COST = "At least {:.2g} times the work of this model\u2019s own size and length."

@@ -14,7 +14,7 @@ from concat_id.video import read_video
 
 def choose_format(page: Page, size: str, frames: int) -> None:
     """Unfold the settings and set size and length."""
-    page.get_by_text("Advanced settings").first.click()
+    page.click("#advanced button.label-wrap")
     field = page.locator("#size input")
     field.fill(size)
     field.press("Enter")
@@ -47,6 +47,6 @@ def test_a_portrait_goes_through_the_page(
     # Restore, in a browser that keeps nothing.
     page = open_page(f"{studio.url}?run={video.parent.name}")
     expect(page.locator("#prompt textarea")).not_to_have_value("")
-    page.get_by_text("Advanced settings").first.click()
+    page.click("#advanced button.label-wrap")
     expect(page.locator("#size input")).to_have_value("96x160")
     expect(page.locator("#frames input[type=number]")).to_have_value("33")
