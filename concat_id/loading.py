@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concat_id.damaged_weights import named_if_damaged
+from concat_id.damaged_weights import check_complete, named_if_damaged
 from concat_id.devices import choose_device, choose_dtype, is_short_of_memory, save_memory
 from concat_id.job import Lora
 from concat_id.loras import locate as locate_loras
@@ -77,6 +77,8 @@ def _load_pipeline(folder: Path, shift: float, device: str, dtype: torch.dtype) 
     dtypes = {"default": dtype, "vae": torch.float32 if device.startswith("cuda") else dtype}
     with named_if_damaged(folder):
         pipeline = ConcatIDWanPipeline.from_pretrained(folder, dtype=dtypes)
+        for name in ("transformer", "vae", "text_encoder"):
+            check_complete(getattr(pipeline, name), folder / name)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
         pipeline.scheduler.config, shift=shift, use_dynamic_shifting=False
     )
