@@ -17,8 +17,9 @@ def replacing(path: Path) -> Iterator[Path]:
     The parent folders are made. A file or folder that was there before stays until the new one is whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No pattern for the file finds this one, which a machine that is switched off leaves behind.
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # No pattern for the file finds this one, which a machine that is switched off leaves behind. It does not
+    # hold the file's name, which may be as long as names can be.
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield unfinished
         if path.is_dir():  # only an empty folder is replaced in one step

@@ -20,11 +20,19 @@ from concat_id.errors import InputError, InvalidJob
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
 from concat_id.loading import weights_digest
-from concat_id.pictures import load_picture
+from concat_id.outputs import check_folder
+from concat_id.references import load_reference
+from concat_id.text_files import read_text
 
 LOGGER = logging.getLogger(__name__)
 
 MAX_NAME_CHARACTERS = 40
+
+_JSON = json.JSONDecoder()
+_JSON_SPACE = re.compile(r"[ \t\r\n,\]]*")  # and what is left of a list with something wrong in it
+# Only these end a line: others may stand in a prompt as they are.
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LINE_WITH_JOB = re.compile(r"(?:\r\n|\n|\r)[ \t]*\{")
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,13 @@ def plan_batch(path: Path, output: Path) -> list[Planned | Outcome]:
     Returns:
         What is to be made, in the file's order; outcomes for jobs that are wrong in themselves.
     """
+    check_folder(output)
     repeats: Counter[str] = Counter()
     planned: list[Planned | Outcome] = []
     for number, data in enumerate(read_jobs(path), start=1):
         try:
+            if isinstance(data, InvalidJob):
+                raise data
             planned.append(_plan(number, Job.from_file(data, path.parent), output, repeats))
         except InputError as error:
             planned.append(Outcome(number, None, False, str(error)))
@@ -98,22 +109,55 @@ def run_batch(
 
 
 def read_jobs(path: Path) -> list[Any]:
-    """The jobs of a file as JSON types, not checked yet."""
+    """The jobs of a file as JSON types, not checked yet; an `InvalidJob` for each line that is no JSON.
+
+    JSON Lines and JSON lists are read, and objects over several lines, as programs write them.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        if text.lstrip().startswith("["):
-            return json.loads(text)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        text = read_text(path)
     except (OSError, ValueError) as error:
         raise InvalidJob(
             f"'{path}' is not a readable file of jobs; give a JSON object on each line, or a JSON list."
         ) from error
+    jobs, at = [], 0
+    while (at := _JSON_SPACE.match(text, at).end()) < len(text):
+        try:
+            value, at = _JSON.raw_decode(text, at)
+            jobs += value if isinstance(value, list) else [value]
+        except (ValueError, RecursionError) as error:
+            jobs.append(_name_line(path, text, at, error))
+            at = _next_job(text, at)
+    if jobs and all(isinstance(job, InvalidJob) for job in jobs):
+        raise jobs[0]
+    return jobs
+
+
+def _name_line(path: Path, text: str, at: int, error: Exception) -> InvalidJob:
+    """The refusal of what begins at a character."""
+    line = _count_lines(text, at)
+    why = (
+        f"{error.msg.lower()} in line {_count_lines(text, error.pos)}"
+        if isinstance(error, json.JSONDecodeError)
+        else "it is nested too deep"
+    )
+    return InvalidJob(f"line {line} of '{path.name}' is no JSON: {why}; correct it or leave it out.")
+
+
+def _count_lines(text: str, at: int) -> int:
+    """The number of the line with a character, from 1."""
+    return len(_LINE_END.findall(text, 0, at)) + 1
+
+
+def _next_job(text: str, at: int) -> int:
+    """Where, after a line that is no JSON, the next one begins that may be; the text's end if none does."""
+    found = _LINE_WITH_JOB.search(text, at + 1)
+    return found.end() - 1 if found else len(text)
 
 
 def _plan(number: int, job: Job, output: Path, repeats: Counter[str]) -> Planned:
     """Check a job, and name its video."""
     resolved = job.resolve()
-    pixels = [load_picture(reference.picture).tobytes() for reference in job.references]
+    pixels = [load_reference(reference).tobytes() for reference in job.references]
     origin = resolved.with_pictures([hashlib.sha256(picture).hexdigest() for picture in pixels]).to_dict()
     origin["settings"]["seed"] = job.settings.seed
     text = json.dumps([origin, weights_digest(job.preset)], sort_keys=True)

@@ -28,6 +28,7 @@ TRAITS: dict[str, Callable[[Job], str]] = {
     "noise shift": lambda job: _show(job.settings.shift),
     "skipped blocks": lambda job: _show(job.settings.skip_guidance_layers),
     "text tokens": lambda job: _show(job.settings.max_sequence_length),
+    "LoRA": lambda job: " and ".join(f"{lora.name} at {lora.strength:g}" for lora in job.loras) or "none",
 }
 
 # One click each; what they are called, and how they change the settings.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concat_id.errors import InvalidCredentials
+from concat_id.text_files import read_text
 from concat_id.weights import cache_folder
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def _read(given: str) -> Credentials:
     if "-----BEGIN" in given:
         return _parse(given, "$CONCAT_ID_SIGNING")
     try:
-        return _parse(Path(given).read_text(encoding="utf-8"), f"'{given}'")
-    except (OSError, UnicodeDecodeError) as error:
+        return _parse(read_text(Path(given)), f"'{given}'")
+    except (OSError, ValueError) as error:
         raise InvalidCredentials(f"'{given}' cannot be read; put the key and certificates there.") from error
 
 

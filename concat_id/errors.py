@@ -51,6 +51,14 @@ class InvalidJob(InputError):
     """The job asks for something its preset cannot do."""
 
 
+class OutputUnusable(InputError):
+    """Nothing can be written where the output was asked for, or what is there would be overwritten."""
+
+
+class OutputLost(InputError):
+    """The video is finished and could not be written where it was asked for."""
+
+
 class RunNotFound(InputError):
     """The run was deleted, was never there, or belongs to another visitor."""
 
@@ -67,8 +75,16 @@ class WeightsUnavailable(InputError):
     """A preset's weights are neither on this machine nor to be fetched."""
 
 
+class DamagedWeights(InputError):
+    """A file of weights is damaged, or was fetched in part."""
+
+
 class InvalidWeights(InputError):
     """What was given as weights is missing or is no model of ours, or has a name that cannot be used."""
+
+
+class NotFinite(InputError):
+    """The model computed what is no number: its weights are damaged, or overflow in their precision."""
 
 
 class InvalidLimit(InputError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from concat_id.errors import WeightsUnavailable
+from concat_id.errors import NotFinite, WeightsUnavailable
 from concat_id.onnx_sessions import PROVIDERS, session_options
 
 # A picture may hold a close-up (seen at the small sizes) or people in the distance (at the large one).
@@ -113,6 +113,10 @@ class FaceFinder:
 
         recogniser: Any = self._analysis.models["recognition"]
         embedding = recogniser.get(pixels, Detection(kps=landmarks))
+        if not np.isfinite(embedding).all() or not embedding.any():
+            raise NotFinite(
+                "the face recogniser computes no numbers; its weights are damaged: fetch them again."
+            )
         return Face(
             box=box[:4].astype(np.float32),
             landmarks=landmarks.astype(np.float32),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from concat_id.parsing import GARMENT_LABELS, Parser
+from concat_id.parsing import BODY_LABELS, GARMENT_LABELS, Parser
+from concat_id.pictures import BACKDROP
 
 # More than any video has; a parser's logits for a camera's full picture would fill the memory.
 WORKING_PX = 1024
@@ -15,6 +16,9 @@ MIN_PATCH_SHARE = 0.1
 # On each side of the garment, as a share of its longer side: it then fills 94 % of what the model sees, as in
 # training.
 MARGIN = 0.032
+# Of what somebody else cut out: fainter is a shadow or a fringe, and with more of a body somebody wears it.
+MIN_ALPHA = 128
+MAX_BODY_SHARE = 0.1
 
 
 def shrink(picture: Image.Image, side_px: int = WORKING_PX) -> Image.Image:
@@ -24,18 +28,40 @@ def shrink(picture: Image.Image, side_px: int = WORKING_PX) -> Image.Image:
     return small
 
 
+def put_on_black(picture: Image.Image, backdrop: tuple[int, int, int] = (0, 0, 0)) -> Image.Image:
+    """A picture, RGB or RGBA, as RGB with black where it is transparent; or another colour."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.composite(
+        picture.convert("RGB"), Image.new("RGB", picture.size, backdrop), picture.getchannel("A")
+    )
+
+
 def cut_garment(picture: Image.Image, parser: Parser) -> Image.Image | None:
-    """The clothing of a picture (RGB) on black, cropped to it with a margin; None where there is none."""
+    """The clothing of a picture, RGB or RGBA, on black, cropped to it with a margin; None without any.
+
+    Who cut it out before knew best: the transparency is its mask, unless somebody wears what was left.
+    """
     picture = shrink(picture)
-    mask = find_garment(picture, parser)
+    seen = put_on_black(picture, BACKDROP)
+    mask = find_garment(seen, parser)
+    if picture.mode == "RGBA":
+        left = np.asarray(picture.getchannel("A")) >= MIN_ALPHA
+        mask = mask & left if _is_worn(seen, left, parser) else left
     if mask.mean() < MIN_GARMENT_SHARE:
         return None
-    pixels = np.asarray(picture) * mask[..., None]
+    pixels = np.asarray(put_on_black(picture)) * mask[..., None]
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     margin = round(MARGIN * (1 + max(np.ptp(rows), np.ptp(columns))))
     # Beyond the picture's border the crop is black, too.
     box = (columns[0] - margin, rows[0] - margin, columns[-1] + 1 + margin, rows[-1] + 1 + margin)
     return Image.fromarray(pixels).crop(tuple(map(int, box)))
+
+
+def _is_worn(picture: Image.Image, left: np.ndarray, parser: Parser) -> bool:
+    """Whether what was cut out of a picture, (H, W) bool, shows a person as well as clothing."""
+    labels = parser.parse(picture)[left]
+    return bool(np.isin(labels, BODY_LABELS).mean() > MAX_BODY_SHARE) if labels.size else False
 
 
 def find_garment(picture: Image.Image, parser: Parser) -> np.ndarray:

@@ -9,9 +9,9 @@ The one line through the product: the app and the command line iterate it. Axes:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,18 @@ from concat_id.loading import (
     load_video_text,
     weights_digest,
 )
-from concat_id.pictures import load_picture
+from concat_id.outputs import choose_video
 from concat_id.presets import DEFAULT_PRESET, PRESETS
-from concat_id.references import PreparedReference, prepare_background, prepare_face, prepare_garment
-from concat_id.results import describe_run, write_result
+from concat_id.prompts import describe_unread
+from concat_id.references import (
+    MIN_FACE_PX,
+    PreparedReference,
+    load_reference,
+    prepare_background,
+    prepare_face,
+    prepare_garment,
+)
+from concat_id.results import describe_run, write_or_rescue
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
@@ -56,6 +64,7 @@ class Progress:
     total: int  # number of steps
     seconds: float  # since the start
     seconds_left: float  # estimated
+    notes: tuple[str, ...] = field(default=(), kw_only=True)  # on references and prompt, in sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +85,7 @@ class Result:
     scores: Scores | None  # None where a face reference shows no face to compare with
     seconds: float  # since the start
     frames: np.ndarray  # (T, H, W, 3) uint8
+    notes: tuple[str, ...] = ()  # as of `Progress`
 
 
 def generate(
@@ -100,17 +110,19 @@ def generate(
     # 1. Check
     job = job.resolve()
     device = choose_device(device)
+    video = choose_video(output, job)
     load_credentials()  # what the video cannot be signed with is refused now, not after minutes
     # 2. Prepare the references
-    pictures = [load_picture(reference.picture) for reference in job.references]
+    pictures = [load_reference(reference) for reference in job.references]
     prepared = [
-        _prepare(reference, picture, job.preset)
+        prepare_picture(reference, picture, job.preset)
         for reference, picture in zip(job.references, pictures, strict=True)
     ]
-    target = _describe_target(job, pictures, prepared)
+    target = describe_target(job.references, pictures, prepared, job.preset)
+    notes = (*collect_notes(prepared), *describe_unread(job.prompt, job.settings, job.preset))
     # 3. Denoise
-    pipeline = load_pipeline(job.preset, device, memory=memory)
-    watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started)
+    pipeline = load_pipeline(job.preset, device, memory=memory, loras=job.loras)
+    watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
     with closing(_stream(pipeline, job, prepared)) as steps:
         for step in steps:
             is_last = step.index + 1 == step.total
@@ -120,15 +132,15 @@ def generate(
     frames = decode_frames(pipeline, step.latents)
     scores = target.score_finished(frames, job.prompt) if target else None
     # 5. Write
-    notes = [reference.notes for reference in prepared]
-    facts = describe_run(pictures, notes, scores, PRESETS[job.preset].title, weights_digest(job.preset))
-    files = write_result(output, job, frames, pictures, facts, started)
-    yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames)
+    said = [reference.notes for reference in prepared]
+    facts = describe_run(pictures, said, scores, PRESETS[job.preset].title, weights_digest(job.preset))
+    files = write_or_rescue(video, job, frames, pictures, facts, started)
+    yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames, notes)
 
 
 def prepare_reference(reference: Reference, preset: str = DEFAULT_PRESET) -> PreparedReference:
     """A reference as the model of a preset will see it, to show it beforehand."""
-    return _prepare(reference, load_picture(reference.picture), preset)
+    return prepare_picture(reference, load_reference(reference), preset)
 
 
 def describe_person(reference: Reference, preset: str = DEFAULT_PRESET) -> Traits:
@@ -136,9 +148,9 @@ def describe_person(reference: Reference, preset: str = DEFAULT_PRESET) -> Trait
     from concat_id.people.lookalike import read_traits
     from concat_id.people.portrait import roll_seed
 
-    picture, tools = load_picture(reference.picture), load_face_tools(preset)
-    prepared = _prepare(reference, picture, preset)
-    return read_traits(picture, prepared.face, tools.parser, roll_seed())
+    prepared = prepare_reference(reference, preset)
+    picture = prepared.upright or load_reference(reference)
+    return read_traits(picture, prepared.face, load_face_tools(preset).parser, roll_seed())
 
 
 def decode_frames(pipeline: ConcatIDPipeline, latents: Tensor) -> np.ndarray:
@@ -159,11 +171,13 @@ class _Watch:
         target: Target | None,
         latent_frames: int | None,
         started: float,
+        notes: tuple[str, ...],
     ) -> None:
         self._pipeline = pipeline
         self._target = target
         self._latent_frames = latent_frames
         self._started = started
+        self._notes = notes
         self._loop_started = time.monotonic()
         self._ending_s = 0.0  # what decoding and scoring at the end may take; known after the first preview
 
@@ -172,7 +186,7 @@ class _Watch:
         now = time.monotonic()
         per_step = (now - self._loop_started) / (step.index + 1)
         seconds_left = per_step * (step.total - step.index - 1) + self._ending_s
-        return Progress(step.index, step.total, now - self._started, seconds_left)
+        return Progress(step.index, step.total, now - self._started, seconds_left, notes=self._notes)
 
     def preview(self, step: Step) -> Preview:
         """Decode and score what a step predicts."""
@@ -188,8 +202,14 @@ class _Watch:
         return Preview(**vars(self.progress(step)), frames=frames, scores=scores)
 
 
-def _prepare(reference: Reference, picture: Image.Image, preset: str) -> PreparedReference:
-    """Prepare a reference by its role."""
+def prepare_picture(
+    reference: Reference, picture: Image.Image, preset: str, *, min_face_px: float = MIN_FACE_PX
+) -> PreparedReference:
+    """A reference, its picture loaded, as the model of a preset will see it.
+
+    Args:
+        min_face_px: side of the smallest face that is one.
+    """
     if reference.role == "garment":
         return prepare_garment(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
     if reference.role == "background":
@@ -202,6 +222,7 @@ def _prepare(reference: Reference, picture: Image.Image, preset: str) -> Prepare
             tools.parser,
             face_index=reference.face_index,
             whole_picture=reference.whole_picture,
+            min_face_px=min_face_px,
         )
     except NoFaceFound as error:
         if PRESETS[preset].knows_drawn_people_only:
@@ -209,17 +230,36 @@ def _prepare(reference: Reference, picture: Image.Image, preset: str) -> Prepare
         raise
 
 
-def _describe_target(
-    job: Job, pictures: list[Image.Image], prepared: list[PreparedReference]
+def collect_notes(prepared: Sequence[PreparedReference]) -> tuple[str, ...]:
+    """What the user should know of references, in sentences that name the one of several."""
+    numbered = [(number, note) for number, seen in enumerate(prepared, start=1) for note in seen.notes]
+    return tuple(f"Reference {number}: {note}" if len(prepared) > 1 else note for number, note in numbered)
+
+
+def describe_target(
+    references: Sequence[Reference],
+    pictures: Sequence[Image.Image],
+    prepared: Sequence[PreparedReference],
+    preset: str,
+    *,
+    with_text: bool = True,
 ) -> Target | None:
-    """What the video is compared with; None where a face reference is a whole picture without a face."""
-    tools, curricular = load_face_tools(job.preset), load_curricular(job.preset)
+    """What a video is compared with; None where a face reference is a whole picture without a face.
+
+    Args:
+        pictures: of the references, as loaded.
+        prepared: of the references, as a preset's model sees them.
+        with_text: whether there is a prompt to compare it with, too.
+    """
+    tools, curricular = load_face_tools(preset), load_curricular(preset)
     faces, others = [], {}
-    for reference, picture, seen in zip(job.references, pictures, prepared, strict=True):
+    for reference, picture, seen in zip(references, pictures, prepared, strict=True):
         if reference.role != "face":
             others[reference.role] = seen.picture
             continue
         face = seen.face
+        if seen.upright:
+            picture = seen.upright
         if face and tools.scorer.finder is not tools.finder:
             face = tools.scorer.find_again(picture, face)
         if not face:
@@ -228,11 +268,11 @@ def _describe_target(
     return Target(
         tools.scorer,
         tuple(faces),
-        load_clothes_parser(job.preset) if others else None,
+        load_clothes_parser(preset) if others else None,
         garment=others.get("garment"),
         place=others.get("background"),
         curricular=curricular,
-        video_text=load_video_text(job.preset),
+        video_text=load_video_text(preset) if with_text else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,8 @@ from textwrap import shorten
 from typing import Any, Literal, get_args
 
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.presets import DEFAULT_PRESET, FRAMES_PER_LATENT, PRESETS, Preset, Task
+from concat_id.text_files import read_text
 
 # In the order in which a model gets the references; faces as the people stand, from left to right.
 Role = Literal["face", "garment", "background"]
@@ -32,14 +34,14 @@ _TAKES: dict[Task, str] = {
 }
 
 SEED_LIMIT = 2**32
+RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 4000
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
 MAX_FPS = 60
 MAX_TEXT_TOKENS = 512
 MAX_LAYERS = 100
-# The autoencoder's strides and the transformer's patches.
-SIDE_MULTIPLE_PX = 16
+MAX_LORA_STRENGTH = 4
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,26 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Lora:
+    """A LoRA of the folder of LoRAs, see `concat_id.loras`."""
+
+    name: str  # of its file, without the ending
+    strength: float = 1.0
+    sha256: str | None = None  # of its file; None: whatever lies there under the name
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to sample; None stands for the preset's value, for the seed for a random one."""
 
-    seed: int | None = None  # 0 to 2^32 - 1
+    seed: int | None = None  # 0 to 2^32 - 1; -1 says None, as it does everywhere in this field
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     reference_guidance_scale: float | None = None  # 1: off
     negative_prompt: str | None = None
     num_frames: int | None = None  # 4 k + 1, on CogVideoX 8 k + 1
-    height: int | None = None  # px, a multiple of 16
-    width: int | None = None  # px, a multiple of 16
+    height: int | None = None  # px, see `Preset.side_multiple_px`
+    width: int | None = None  # px
     fps: int | None = None
     # What a form does not ask for, but a video depends on: with it, the job outlives changes of its preset.
     skip_guidance_layers: tuple[int, ...] | None = None
@@ -76,6 +87,8 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.skip_guidance_layers, list):  # as JSON has it
             object.__setattr__(self, "skip_guidance_layers", tuple(self.skip_guidance_layers))
+        if self.seed == RANDOM_SEED:
+            object.__setattr__(self, "seed", None)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
@@ -100,6 +113,7 @@ class Job:
     prompt: str
     settings: Settings = field(default_factory=Settings)
     preset: str = DEFAULT_PRESET
+    loras: tuple[Lora, ...] = ()  # merged into the preset's model
 
     def resolve(self) -> Job:
         """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
@@ -110,7 +124,8 @@ class Job:
         self._check_task(preset)
         _check_text("prompt", self.prompt)
         _check(self.prompt.strip() != "", "the prompt is empty; say in a sentence what should happen.")
-        return replace(self, settings=_resolve_settings(self.settings, preset))
+        loras = tuple(_resolve_lora(lora) for lora in self.loras)
+        return replace(self, settings=_resolve_settings(self.settings, preset), loras=loras)
 
     def with_pictures(self, pictures: Sequence[str | Path]) -> Job:
         """The same job with its pictures elsewhere, one for each reference."""
@@ -122,7 +137,10 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""
         references = [asdict(reference) for reference in self.references]
-        return asdict(self) | {"references": references, "settings": self.settings.to_dict()}
+        data = asdict(self) | {"references": references, "settings": self.settings.to_dict()}
+        loras = [asdict(lora) for lora in self.loras]
+        # Most jobs have none, and are written as they were before there were any.
+        return data | {"loras": loras} if loras else {key: data[key] for key in data if key != "loras"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -134,6 +152,12 @@ class Job:
             Reference(**_read(f"references[{index}]", Reference, reference))
             for index, reference in enumerate(references)
         )
+        if "loras" in values:
+            loras = values["loras"]
+            _check(isinstance(loras, list | tuple), f"loras must be a list, got {_show(loras)}.")
+            values["loras"] = tuple(
+                Lora(**_read(f"loras[{index}]", Lora, lora)) for index, lora in enumerate(loras)
+            )
         if "settings" in values:
             values["settings"] = Settings(**_read("settings", Settings, values["settings"]))
         return cls(**values)
@@ -142,7 +166,7 @@ class Job:
     def load(cls, path: Path) -> Job:
         """Read a JSON file, a job's or a video's sidecar; pictures are relative to the file's folder."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(read_text(path))
         except (OSError, ValueError, RecursionError) as error:
             raise InvalidJob(
                 f"'{path}' is not a readable job; give a JSON file such as lies beside every video."
@@ -185,6 +209,24 @@ class Job:
         return f"; for these choose the task {_either(fitting)}" if fitting else ""
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from a text such as 480x832, however the cross is written."""
+    found = re.fullmatch(r"\s*(\d{1,5})\s*[x\u00d7*,:]\s*(\d{1,5})\s*", text, re.IGNORECASE | re.ASCII)
+    _check(found is not None, f"the size is {_show(text)}; give width x height, such as 480x832.")
+    return int(found.group(1)), int(found.group(2))
+
+
+def format_size(width: int, height: int) -> str:
+    """What `parse_size` reads."""
+    return f"{width}x{height}"
+
+
+def count_tokens(width: int, height: int, num_frames: int, preset: Preset, num_references: int = 1) -> int:
+    """Tokens of a video with its references: what a denoising step takes grows with them at least."""
+    latent_frames = (num_frames - 1) // FRAMES_PER_LATENT + 1 + num_references
+    return latent_frames * (height // preset.side_multiple_px) * (width // preset.side_multiple_px)
+
+
 def _check_reference(reference: Reference) -> None:
     """Refuse values of the wrong kind."""
     _check(
@@ -198,6 +240,25 @@ def _check_reference(reference: Reference) -> None:
         isinstance(reference.whole_picture, bool),
         f"whole_picture must be true or false, got {_show(reference.whole_picture)}.",
     )
+
+
+def _resolve_lora(lora: Lora) -> Lora:
+    """Check a LoRA, and add what identifies its file."""
+    from concat_id.loras import identify
+
+    _check(isinstance(lora.name, str), f"the name of a LoRA must be a text, got {_show(lora.name)}.")
+    _check(
+        lora.sha256 is None or isinstance(lora.sha256, str),
+        f"sha256 of a LoRA must be a text, got {_show(lora.sha256)}.",
+    )
+    strength = lora.strength
+    ok = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
+    _check(
+        ok and abs(strength) <= MAX_LORA_STRENGTH,
+        f"the strength of a LoRA must be from -{MAX_LORA_STRENGTH} to {MAX_LORA_STRENGTH}, "
+        f"got {_show(strength)}.",
+    )
+    return identify(lora)
 
 
 def _resolve_settings(settings: Settings, preset: Preset) -> Settings:
@@ -231,13 +292,12 @@ def _check_shape(settings: Settings, preset: Preset) -> None:
         settings.num_frames == nearest,
         f"num_frames must be {stride} k + 1, got {settings.num_frames}; try {nearest}.",
     )
+    multiple = preset.side_multiple_px
     for name in ("height", "width"):
         side = getattr(settings, name)
-        _check_integer(name, side, 2 * SIDE_MULTIPLE_PX, 2 * max(preset.height, preset.width))
-        nearest = side // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX
-        _check(
-            side == nearest, f"{name} must be a multiple of {SIDE_MULTIPLE_PX}, got {side}; try {nearest}."
-        )
+        _check_integer(name, side, 2 * multiple, 2 * max(preset.height, preset.width))
+        nearest = side // multiple * multiple
+        _check(side == nearest, f"{name} must be a multiple of {multiple}, got {side}; try {nearest}.")
 
 
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:

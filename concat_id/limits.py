@@ -21,7 +21,7 @@ class Limits:
     picture_bytes: int = 64 * 2**20
     picture_pixels: int = 50_000_000
     video_bytes: int = 128 * 2**20
-    video_pixels: int = 1920 * 1088  # of a frame
+    video_pixels: int = 4096 * 2304  # of a frame; phones film so large
     queue_length: int = 32  # runs that may wait
     waiting_per_visitor: int | None = None
     runs_per_hour: int | None = None  # of a visitor, in any 60 minutes

@@ -11,7 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concat_id.damaged_weights import check_complete, named_if_damaged
 from concat_id.devices import choose_device, choose_dtype
+from concat_id.job import Lora
+from concat_id.loras import locate as locate_loras
 from concat_id.memory import MemoryPlan, place, place_transformer, plan_memory
 from concat_id.presets import DEFAULT_PRESET, PIPELINES, PRESETS, Backbone, Preset
 from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locate
@@ -54,6 +57,7 @@ def load_pipeline(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     memory: str | None = None,
+    loras: Sequence[Lora] = (),
 ) -> ConcatIDPipeline:
     """A preset's pipeline, ready to run; loaded at the first call, and kept until another one is asked for.
 
@@ -62,13 +66,15 @@ def load_pipeline(
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
         dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
         memory: see `concat_id.memory`.
+        loras: of a resolved job, merged into the transformer beside the preset's own.
     """
     device, preset = choose_device(device), PRESETS[name]
     folder, dtype = pipeline_folder(name), dtype or choose_dtype(device)
     plan = plan_memory(memory, device, folder / "transformer")
     pipeline = _load_pipeline(folder, preset.backbone, device, dtype, plan)
-    if preset.adapter:
-        pipeline = _adapt(pipeline, folder / "transformer", locate(preset.adapter), device, plan)
+    own = ((locate(preset.adapter), 1.0, ""),) if preset.adapter else ()
+    if wanted := own + locate_loras(loras):
+        pipeline = _adapt(pipeline, folder / "transformer", wanted, device, plan)
     else:
         _adapt.cache_clear()  # its transformer is as large as the pipeline's
     if preset.shift is not None:
@@ -90,7 +96,10 @@ def _load_pipeline(
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
     vae_dtype = torch.float32 if device.startswith("cuda") and backbone == "wan" else dtype
     pipeline_class = getattr(concat_id, PIPELINES[backbone])
-    pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
+    with named_if_damaged(folder):
+        pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
+        for part in _WEIGHTED:
+            check_complete(getattr(pipeline, part), folder / part)
     if isinstance(pipeline.scheduler, FlowMatchEulerDiscreteScheduler):
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
             pipeline.scheduler.config, use_dynamic_shifting=False
@@ -101,15 +110,27 @@ def _load_pipeline(
 
 @lru_cache(maxsize=1)
 def _adapt(
-    pipeline: ConcatIDPipeline, folder: Path, adapter: Path, device: str, plan: MemoryPlan
+    pipeline: ConcatIDPipeline,
+    folder: Path,
+    loras: tuple[tuple[Path, float, str], ...],
+    device: str,
+    plan: MemoryPlan,
 ) -> ConcatIDPipeline:
-    """The pipeline with a LoRA merged into a transformer of its own; the large rest is shared with it."""
+    """The pipeline with LoRAs merged into a transformer of its own; the large rest is shared with it.
+
+    Args:
+        folder: of the transformer.
+        loras: file, strength and digest of each.
+    """
+    from concat_id.models.lora import merge_lora, read_lora
+
     # Loaded anew: blocks that pass through a GPU cannot be copied.
     original = pipeline.transformer
     transformer = type(original).from_pretrained(folder, dtype=original.dtype)
-    transformer.load_lora_adapter(adapter.parent, weight_name=adapter.name)
-    transformer.fuse_lora()
-    transformer.unload_lora()
+    for path, strength, _ in loras:
+        with named_if_damaged(path):
+            lora = read_lora(path)
+        merge_lora(transformer, lora, strength)
     place_transformer(transformer, device, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
@@ -138,6 +159,14 @@ def _list_patterns(preset: Preset) -> Mapping[Source, Sequence[str] | None]:
 def _converted_folder(name: str) -> Path:
     """Where a preset whose checkpoint is to be converted is kept."""
     return cache_folder() / "presets" / name
+
+
+def find_tokenizer(name: str) -> Path | None:
+    """The file of a preset's tokenizer, None while it is not on this machine."""
+    preset = PRESETS[name]
+    base = find(preset.base, patterns=("tokenizer/tokenizer.json",))
+    path = base / "tokenizer" / "tokenizer.json" if base else None
+    return path if path and path.is_file() else None
 
 
 def list_missing(name: str) -> list[Source]:
@@ -173,7 +202,8 @@ def make_ready(name: str) -> Iterator[Fetching | Loading]:
 def weights_digest(name: str) -> str:
     """SHA-256 of all weights that a preset makes videos with: which model made a video."""
     folder, adapter = pipeline_folder(name), PRESETS[name].adapter
-    paths = [path for part in _WEIGHTED for path in sorted((folder / part).glob("*.safetensors"))]
+    # Not what file managers leave beside them, such as ._model.safetensors.
+    paths = [path for part in _WEIGHTED for path in sorted((folder / part).glob("[!.]*.safetensors"))]
     paths += [locate(adapter)] if adapter else []
     with ThreadPoolExecutor() as pool:  # Wan's text encoder alone has 20 GB
         return hashlib.sha256(b"".join(pool.map(_digest, paths))).hexdigest()
@@ -211,12 +241,14 @@ def _load_face_tools(
     from concat_id.scoring import ClipEmbedder, Scorer
 
     _hide_loading_bars()
-    finder = FaceFinder(locate(face_pack), frame_size_px=frame_size_px)
-    score_finder = finder
-    if score_pack != face_pack:
-        score_finder = FaceFinder(locate(score_pack), frame_size_px=frame_size_px)
-    embedder = ClipEmbedder(locate(clip))
-    return FaceTools(finder, Parser(locate(face_parser)), embedder, Scorer(score_finder, embedder))
+    paths = [locate(source) for source in (face_pack, score_pack, face_parser, clip)]
+    with named_if_damaged(*paths):
+        finder = FaceFinder(paths[0], frame_size_px=frame_size_px)
+        score_finder = finder
+        if score_pack != face_pack:
+            score_finder = FaceFinder(paths[1], frame_size_px=frame_size_px)
+        embedder = ClipEmbedder(paths[3])
+        return FaceTools(finder, Parser(paths[2]), embedder, Scorer(score_finder, embedder))
 
 
 def load_clothes_parser(name: str = DEFAULT_PRESET) -> Parser:
@@ -230,7 +262,9 @@ def _load_clothes_parser(source: Source) -> Parser:
     from concat_id.parsing import Parser
 
     _hide_loading_bars()
-    return Parser(locate(source, patterns=PARSER_FILES))
+    path = locate(source, patterns=PARSER_FILES)
+    with named_if_damaged(path):
+        return Parser(path)
 
 
 def load_curricular(name: str = DEFAULT_PRESET) -> CurricularEmbedder | None:
@@ -244,7 +278,9 @@ def _load_curricular(source: Source) -> CurricularEmbedder:
     """Load a second recogniser."""
     from concat_id.scoring.curricularface import CurricularEmbedder
 
-    return CurricularEmbedder.load(locate(source))
+    path = locate(source)
+    with named_if_damaged(path):
+        return CurricularEmbedder.load(path)
 
 
 def load_video_text(name: str = DEFAULT_PRESET) -> VideoTextScorer | None:
@@ -259,4 +295,6 @@ def _load_video_text(source: Source, clip: Source) -> VideoTextScorer:
     from concat_id.scoring.video_clip import VideoTextScorer
 
     _hide_loading_bars()
-    return VideoTextScorer.load(locate(source), locate(clip))
+    paths = locate(source), locate(clip)
+    with named_if_damaged(*paths):
+        return VideoTextScorer.load(*paths)

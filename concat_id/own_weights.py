@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from concat_id.damaged_weights import find_damaged
 from concat_id.errors import InvalidWeights
 from concat_id.loading import pipeline_folder
 from concat_id.presets import PIPELINES, PRESETS
@@ -55,8 +56,11 @@ def _read_weights(path: Path, preset: str) -> dict[str, Source | None]:
     pipeline = PIPELINES[PRESETS[preset].backbone]
     if _is_pipeline(path, pipeline):
         return {"base": path, "adapter": None}
-    if _is_lora(path):
-        return {"base": pipeline_folder(preset), "adapter": path}
+    if lora := _find_lora(path):
+        return {"base": pipeline_folder(preset), "adapter": lora}
+    named = path / "model_index.json" if path.is_dir() else path
+    if named.is_file() and (damaged := find_damaged(named)):
+        raise InvalidWeights(f"'{damaged}' is damaged or was copied in part; copy it again.")
     raise InvalidWeights(
         f"'{path}' is neither a diffusers folder of {pipeline} nor a LoRA's .safetensors file; "
         "give what `train.export pipeline` or `train.export adapter` wrote."
@@ -72,15 +76,23 @@ def _is_pipeline(path: Path, pipeline: str) -> bool:
     return isinstance(index, dict) and index.get("_class_name") == pipeline
 
 
+def _find_lora(path: Path) -> Path | None:
+    """A LoRA's file: the path itself, or the only one in a folder, as PEFT and diffusers write it."""
+    files = sorted(path.glob("[!.]*.safetensors")) if path.is_dir() else [path]
+    return files[0] if len(files) == 1 and _is_lora(files[0]) else None
+
+
 def _is_lora(path: Path) -> bool:
-    """Whether a file holds matrices of a LoRA of the transformer."""
+    """Whether a file holds matrices of a LoRA, whatever they are called."""
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix != ".safetensors":
+    from concat_id.models.lora import find_part
+
+    if path.suffix.lower() != ".safetensors":
         return False
     try:
         with safe_open(path, framework="pt") as file:
-            return any(key.startswith("transformer.") and ".lora_" in key for key in file.keys())
+            return any(find_part(key) for key in file.keys())
     except (OSError, SafetensorError):
         return False
 

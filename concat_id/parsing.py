@@ -9,10 +9,13 @@ from PIL import Image
 
 # The label map of `jonathandinu/face-parsing`, which the embedded face parser shares.
 BACKGROUND, HAT, EARRING, NECKLACE, NECK, CLOTH = 0, 14, 15, 16, 17, 18
+EYES = (3, 4, 5, 6, 7)  # and glasses and brows
+MOUTH = (10, 11, 12)  # and lips
 
 # Of the label map of `mattmdjaga/segformer_b2_clothes`, which the embedded clothes parser shares: upper
 # clothes, skirt, pants, dress, belt, scarf. Whatever is not the background, 0 here too, belongs to a person.
 GARMENT_LABELS = (4, 5, 6, 7, 8, 17)
+BODY_LABELS = (2, 11, 12, 13, 14, 15)  # hair, face, legs and arms
 
 
 class Parser:

@@ -1,38 +1,43 @@
-"""Loading pictures that strangers upload: bounded before decoding, and always RGB afterwards."""
+"""Loading pictures that strangers upload: bounded before decoding, and always sRGB afterwards."""
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from concat_id.colours import read_alpha, to_srgb
 from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
 from concat_id.limits import read_limits
+from concat_id.orientation import read_orientation, turn
 
 MIN_SIDE_PX = 32
 MAX_ASPECT = 20
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
 # Behind transparency: mid-grey, against which neither dark nor light hair disappears.
 BACKDROP = (128, 128, 128)
 
-# What Pillow's decoders raise on damaged data.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error, zlib.error)
+FORMATS_SAID = "JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF"
 
 
-def load_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
-    """Load a picture as the eye sees it: upright, opaque, 8-bit RGB.
+def load_picture(source: str | Path | bytes | Image.Image, *, keep_alpha: bool = False) -> Image.Image:
+    """Load a picture as the eye sees it: upright, opaque, 8-bit sRGB.
 
     Args:
         source: a file's path, a file's bytes, or a PIL picture of any mode. Of an animation or a
             multi-page file, the first frame is taken.
+        keep_alpha: of a picture that is transparent somewhere, keep where, for example as what cuts a
+            garment out.
 
     Returns:
-        The picture, RGB, at least 32 px on each side, within the limits on bytes and pixels.
+        The picture, RGB, or RGBA where `keep_alpha` finds something to keep; at least 32 px on each side,
+        within the limits on bytes and pixels.
     """
     if isinstance(source, Image.Image):
         name, image = "the picture", source
@@ -40,8 +45,11 @@ def load_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
         name, image = _open(source)
     _check_size(image.size, name)
     try:
-        return _to_rgb(ImageOps.exif_transpose(image))
-    except _DECODE_ERRORS as error:
+        with _without_warnings():
+            image.load()
+            return _cut_out(image) if keep_alpha else _flatten(image)
+    # A decoder of damaged data raises whatever it stumbles over.
+    except Exception as error:
         raise UnreadablePicture(
             f"{name} is damaged and cannot be decoded ({error}); save it again or choose another picture."
         ) from error
@@ -55,19 +63,34 @@ def _open(source: str | Path | bytes) -> tuple[str, Image.Image]:
     if len(data) > limits.picture_bytes:
         raise PictureTooLarge(f"{name} has more than {limits.picture_bytes / 2**20:g} MB; save it smaller.")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns about sizes that are refused below anyway.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return name, Image.open(io.BytesIO(data), formats=FORMATS)
+        with _without_warnings():
+            return name, Image.open(io.BytesIO(data), formats=_list_formats())
     except Image.DecompressionBombError as error:
         most = min(limits.picture_pixels, 2 * Image.MAX_IMAGE_PIXELS)  # Pillow's own
         raise PictureTooLarge(
             f"{name} has far more than {most / 1e6:g} megapixels; scale it down first."
         ) from error
-    except _DECODE_ERRORS as error:
-        raise UnreadablePicture(
-            f"{name} is not a readable picture; give a JPEG, PNG, WebP, BMP, GIF or TIFF file."
-        ) from error
+    except Exception as error:  # as above
+        raise UnreadablePicture(f"{name} is not a readable picture; give a {FORMATS_SAID} file.") from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Pillow warns of odd metadata, which is not read, and of sizes, which are refused anyway."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
+def _list_formats() -> tuple[str, ...]:
+    """The formats that this machine can read; HEIC, which phones write, by a library of its own."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _read_bytes(path: Path, size: int) -> bytes:
@@ -97,24 +120,25 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Decode any mode to opaque 8-bit RGB."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _scale_to_8_bits(image).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        backdrop = Image.new("RGBA", image.size, (*BACKDROP, 255))
-        return Image.alpha_composite(backdrop, image).convert("RGB")
-    # A copy even when the mode is right: the caller's picture and its metadata stay apart.
-    return Image.fromarray(np.asarray(image.convert("RGB")))
+def _flatten(image: Image.Image) -> Image.Image:
+    """A loaded picture of any kind as opaque sRGB, upright."""
+    colours, alpha = to_srgb(image), read_alpha(image)
+    if alpha:
+        colours = Image.composite(colours, Image.new("RGB", colours.size, BACKDROP), alpha)
+    # A copy even when nothing had to be done: the caller's picture and its metadata stay apart.
+    return _without_metadata(turn(colours, read_orientation(image)))
 
 
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Bring a 16-bit, 32-bit or floating-point grey picture to 8 bits.
+def _cut_out(image: Image.Image) -> Image.Image:
+    """The same, but with its transparency kept, as RGBA, if there is any."""
+    alpha = read_alpha(image)
+    if alpha is None:
+        return _flatten(image)
+    colours = to_srgb(image)
+    colours.putalpha(alpha)
+    return _without_metadata(turn(colours, read_orientation(image)))
 
-    Integer modes hold 16-bit samples however dark the picture is; floating-point ones run to 1, 255 or 65535.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-    usual_peaks = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-    peak = next((peak for peak in usual_peaks if values.max() <= peak), values.max())
-    return Image.fromarray((values.clip(0, peak) * (255.0 / peak)).round().astype(np.uint8))
+
+def _without_metadata(image: Image.Image) -> Image.Image:
+    """The pixels alone."""
+    return Image.fromarray(np.asarray(image))

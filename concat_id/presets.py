@@ -14,6 +14,8 @@ Backbone = Literal["wan", "cogvideox"]
 # By backbone: the pipeline's public name, and how many frames more make the next longer video.
 PIPELINES: dict[Backbone, str] = {"wan": "ConcatIDWanPipeline", "cogvideox": "ConcatIDCogVideoXPipeline"}
 FRAME_STRIDES: dict[Backbone, int] = {"wan": 4, "cogvideox": 8}
+# Of every autoencoder here, after the first frame, which has a latent frame of its own.
+FRAMES_PER_LATENT = 4
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 DEFAULT_PRESET = "embedded"
@@ -43,8 +45,9 @@ class Preset:
     # Video
     num_frames: int  # see `frame_stride`
     fps: int
-    height: int  # px, a multiple of 16
-    width: int  # px, a multiple of 16
+    height: int  # px
+    width: int  # px
+    side_multiple_px: int  # of height and width: the autoencoder's stride times the transformer's patch
     # Sampling
     num_inference_steps: int
     guidance_scale: float
@@ -61,6 +64,7 @@ class Preset:
     download_gb: float
     memory_gb: float
     draft: str | None = None  # the preset that makes much the same in few steps
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of more that it is good at
 
     @property
     def frame_stride(self) -> int:
@@ -103,6 +107,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         fps=16,
         height=480,
         width=832,
+        side_multiple_px=16,
         num_inference_steps=50,
         guidance_scale=5.0,
         reference_guidance_scale=1.0,
@@ -114,6 +119,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         licence="Wan 2.1: Apache-2.0; Concat-ID checkpoint: see its model card; face packs: research only",
         download_gb=32.0,
         memory_gb=12.0,
+        sizes=((480, 832), (624, 624), (720, 544), (544, 720)),
     )
 
 
@@ -162,6 +168,7 @@ _EMBEDDED = Preset(
     fps=8,
     height=256,
     width=256,
+    side_multiple_px=32,
     num_inference_steps=15,
     guidance_scale=3.0,
     reference_guidance_scale=1.0,

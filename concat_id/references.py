@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,13 @@ from PIL import Image
 
 from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.faces import Face, FaceFinder, align_face
-from concat_id.garments import cut_garment, shrink
+from concat_id.garments import cut_garment, put_on_black, shrink
+from concat_id.job import Reference
 from concat_id.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, Parser
 from concat_id.photographs import is_photographed
+from concat_id.pictures import load_picture
 from concat_id.places import fill_people, find_people
+from concat_id.upright import find_upright
 
 CROP_PX = 448
 MIN_FACE_PX = 40
@@ -24,6 +28,11 @@ MIN_KEPT_SHARE = 0.4
 MIN_PEOPLE_SHARE = 0.005
 MAX_PEOPLE_SHARE = 0.3
 WHOLE_PICTURE = "The whole picture serves as the reference."
+TURNED = {
+    1: "The picture lay on its side; it was turned upright.",
+    2: "The picture stood on its head; it was turned upright.",
+    3: "The picture lay on its side; it was turned upright.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +40,11 @@ class PreparedReference:
     """A reference as the model sees it, and how it came about."""
 
     picture: Image.Image  # what the model sees, before it is fitted to the video's size
-    face: Face | None  # the chosen face, in the original picture; None where there is none
+    face: Face | None  # the chosen face, in `upright`; None where there is none
     faces: tuple[Face, ...]  # all faces that are large enough, the largest first
     notes: tuple[str, ...]  # what the user should know, in sentences
     photographed: bool = False  # whether the face looks photographed, rather than drawn
+    upright: Image.Image | None = None  # the original picture as its faces were found; None without a search
 
 
 def prepare_face(
@@ -44,37 +54,45 @@ def prepare_face(
     *,
     face_index: int | None = None,
     whole_picture: bool = False,
+    min_face_px: float = MIN_FACE_PX,
 ) -> PreparedReference:
     """Find, align and mask the face of a picture.
 
     Args:
         picture: RGB, as `load_picture` returns it.
-        face_index: which of the faces of 40 px or more, counted from the largest; None takes the largest.
+        face_index: which of the faces that are large enough, counted from the largest; None takes that.
+        min_face_px: side from which on a face is large enough.
         whole_picture: use the picture as it is, for example when no face is found in a drawing.
     """
-    found = tuple(finder.find(picture))
-    # Passers-by in the distance are no choice.
-    faces = tuple(face for face in found if face.side_px >= MIN_FACE_PX)
     if whole_picture:
+        faces = _choices(finder.find(picture), min_face_px)
         face = choose_face(faces, face_index) if faces else None
         photographed = face is not None and is_photographed(picture, face)
-        return PreparedReference(picture, face, faces, (WHOLE_PICTURE,), photographed)
+        return PreparedReference(picture, face, faces, (WHOLE_PICTURE,), photographed, picture)
+    upright = find_upright(picture, finder, parser)
+    found, faces = upright.faces, _choices(upright.faces, min_face_px)
     if not found:
         raise NoFaceFound(
             "no face was found in the picture; choose one that shows a face clearly or use the whole picture."
         )
     if not faces:
         raise FaceTooSmall(
-            f"the face is {found[0].side_px:.0f} px wide, less than {MIN_FACE_PX}; "
+            f"the face is {found[0].side_px:.0f} px wide, less than {min_face_px:g}; "
             "choose a larger picture of it."
         )
     face = choose_face(faces, face_index)
-    notes = ()
+    notes = [TURNED[upright.quarter_turns]] if upright.quarter_turns else []
     if len(faces) > 1 and face_index is None:
-        notes = (f"The picture shows {len(faces)} faces; the largest one is used.",)
-    crop = align_face(picture, face.landmarks, CROP_PX)
+        notes.append(f"The picture shows {len(faces)} faces; the largest one is used.")
+    crop = align_face(upright.picture, face.landmarks, CROP_PX)
     masked, mask_notes = mask_face(crop, parser)
-    return PreparedReference(masked, face, faces, notes + mask_notes, is_photographed(picture, face))
+    photographed = is_photographed(upright.picture, face)
+    return PreparedReference(masked, face, faces, (*notes, *mask_notes), photographed, upright.picture)
+
+
+def load_reference(reference: Reference) -> Image.Image:
+    """The picture of a reference, as it is prepared and kept beside the video."""
+    return load_picture(reference.picture, keep_alpha=reference.role == "garment")
 
 
 def prepare_garment(
@@ -83,11 +101,11 @@ def prepare_garment(
     """Cut the clothing out of a picture, onto black.
 
     Args:
-        picture: RGB, as `load_picture` returns it.
+        picture: RGB or RGBA, as `load_reference` returns it; what is transparent is no garment.
         whole_picture: use the picture as it is, for example one that was cut out before.
     """
     if whole_picture:
-        return _without_face(shrink(picture), WHOLE_PICTURE)
+        return _without_face(put_on_black(shrink(picture)), WHOLE_PICTURE)
     garment = cut_garment(picture, parser)
     if garment is None:
         raise NoGarmentFound(
@@ -125,6 +143,11 @@ def prepare_background(
 def _without_face(picture: Image.Image, *notes: str) -> PreparedReference:
     """A reference that is about no face."""
     return PreparedReference(picture, None, (), notes)
+
+
+def _choices(faces: Sequence[Face], min_face_px: float) -> tuple[Face, ...]:
+    """Faces that can be chosen: passers-by in the distance are no choice."""
+    return tuple(face for face in faces if face.side_px >= min_face_px)
 
 
 def choose_face(faces: tuple[Face, ...], face_index: int | None) -> Face:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from concat_id.errors import OutputLost
 from concat_id.job import Job
 from concat_id.provenance import sign_video
 from concat_id.scoring import Scores
@@ -94,6 +96,35 @@ def write_result(
         (folder / sidecar.name).write_text(text + "\n", encoding="utf-8")
     beside = job.with_pictures([video.parent / name for name in names])
     return ResultFiles(video, sidecar, beside, seconds)
+
+
+def write_or_rescue(
+    video: Path,
+    job: Job,
+    frames: np.ndarray,
+    pictures: Sequence[Image.Image],
+    facts: dict[str, Any],
+    started: float,
+) -> ResultFiles:
+    """Write all files of a video; where that fails, of a full disk for example, keep them elsewhere.
+
+    What the arguments are says `write_result`. Work of hours is not lost for a folder that went away.
+    """
+    from c2pa import C2paError
+
+    failures = (OSError, C2paError)
+    try:
+        return write_result(video, job, frames, pictures, facts, started)
+    except failures as error:
+        folder = Path(tempfile.mkdtemp(prefix="concat-id-"))
+        try:
+            write_result(folder / video.name, job, frames, pictures, facts, started)
+            rest = f"it was kept in '{folder}'."
+        except failures:
+            shutil.rmtree(folder, ignore_errors=True)
+            rest = "nor could it be kept elsewhere: make room, and run the job again."
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise OutputLost(f"the video could not be written to '{video}' ({reason}); {rest}") from error
 
 
 def _video_path(output: Path, job: Job) -> Path:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,22 +22,28 @@ from PIL import Image
 from concat_id.atomic import replacing
 from concat_id.errors import UnreadableVideo, VideoTooLarge
 from concat_id.limits import read_limits
+from concat_id.sampled_frames import SampledFrames
 
-MAX_SECONDS = 60.0
-FFMPEG_S = 30
-# Decoded frames are held in memory: 81 frames of 1080p are 0.5 GB.
-MAX_DECODED_BYTES = 1 * 2**30
+FFMPEG_S = 60
+# Decoded frames are held in memory: the longest and largest video that can be made here is 1.4 GB.
+MAX_DECODED_BYTES = 2 * 2**30
+MAX_FRAMES = 20_000
+# A container without a rate may have one of its clock's ticks instead.
+MAX_CLAIMED_FPS = 240
 MAX_GIF_SIDE_PX = 480
 
 # An uploaded file may be a playlist that names other files: only plain containers are opened.
 _SAFE_INPUT = ["-protocol_whitelist", "file", "-format_whitelist", "mov,matroska,webm,avi"]
+# Camcorders and television store frames narrower or wider than they are shown.
+_SQUARE_PIXELS = "scale=w='max(1,round(iw*sar))':h=ih,setsar=1"
+_TIMES = ["-f", "framecrc", "-"]
 
 
 @dataclass(frozen=True, eq=False)
 class Video:
     """Decoded frames, (T, H, W, 3) uint8, and their rate in frames per second."""
 
-    frames: np.ndarray
+    frames: np.ndarray | SampledFrames
     fps: float
 
 
@@ -104,29 +111,86 @@ def write_gif(frames: np.ndarray, fps: float, path: Path) -> Path:
     return path
 
 
-def read_video(path: str | Path) -> Video:
-    """Decode a whole video, within bounds on bytes, seconds and pixels."""
+def read_video(path: str | Path, *, choose: Callable[[int], Iterable[int]] | None = None) -> Video:
+    """Decode a video as a player shows it, within bounds on bytes, frames and pixels.
+
+    Args:
+        choose: which frames are needed, given how many there are; then of a video too long for memory these
+            alone are kept.
+    """
     path = Path(path)
     _check_file(path)
     with closing(_decode(path)) as stream:
         about = _next(stream, path)
-        width, height = about["size"]
+        width, height = _check_frame(path, about["size"])
         fps = float(about["fps"])
-        most = read_limits().video_pixels
-        if not 0 < width * height <= most:
+        if not 0 < fps <= MAX_CLAIMED_FPS:  # of what browsers record, the file does not say it
+            fps = _measure_rate(_list_times(path))
+        limit = min(MAX_DECODED_BYTES // (width * height * 3), MAX_FRAMES)
+        pixels = bytearray()
+        for number, data in enumerate(iter(lambda: _next(stream, path), None), start=1):
+            if number > limit:
+                if choose is None:
+                    raise VideoTooLarge(f"'{path.name}' has more than {limit} frames; cut it shorter.")
+                return _read_chosen(path, choose, fps)
+            pixels += data
+    if not pixels:
+        raise _empty(path)
+    return Video(np.frombuffer(pixels, np.uint8).reshape(-1, height, width, 3), fps)
+
+
+def _read_chosen(path: Path, choose: Callable[[int], Iterable[int]], fps: float) -> Video:
+    """Decode twice: to count the frames, and to keep some of them."""
+    total = len(_list_times(path, decoded=True))
+    indices = sorted(set(choose(total)))
+    wanted, kept = set(indices), []
+    with closing(_decode(path)) as stream:
+        width, height = _check_frame(path, _next(stream, path)["size"])
+        limit = MAX_DECODED_BYTES // (width * height * 3)
+        if len(indices) > limit:
             raise VideoTooLarge(
-                f"'{path.name}' is {width} x {height}, more than {most} px; scale it down first."
+                f"{len(indices)} of the frames of '{path.name}' are needed, and {limit} of this size can be "
+                "held; cut it shorter, or look at fewer frames."
             )
-        # A container may claim any duration: what is decoded is what counts.
-        limit = min(MAX_DECODED_BYTES // (width * height * 3), int(MAX_SECONDS * fps))
-        frames = []
-        for data in iter(lambda: _next(stream, path), None):
-            if len(frames) == limit:
-                raise VideoTooLarge(f"'{path.name}' has more than {limit} frames; cut it shorter.")
-            frames.append(np.frombuffer(data, np.uint8).reshape(height, width, 3))
-    if not frames:
-        raise UnreadableVideo(f"'{path.name}' holds no frames; choose another video.")
-    return Video(np.stack(frames), fps)
+        for number in range(indices[-1] + 1 if indices else 0):
+            data = _next(stream, path)
+            if data is None:
+                raise _unreadable(path)
+            if number in wanted:
+                kept.append(np.frombuffer(data, np.uint8).reshape(height, width, 3))
+    if not kept:
+        raise _empty(path)
+    return Video(SampledFrames(np.stack(kept), indices, total), fps)
+
+
+def _check_frame(path: Path, size: tuple[int, int]) -> tuple[int, int]:
+    """Refuse frames of too many pixels. Returns width and height."""
+    width, height = size
+    most = read_limits().video_pixels
+    if not 0 < width * height <= most:
+        raise VideoTooLarge(f"'{path.name}' is {width} x {height}, more than {most} px; scale it down first.")
+    return width, height
+
+
+def _list_times(path: Path, *, decoded: bool = False) -> list[float]:
+    """When each frame of a video is shown, in seconds; as the container says it, or as it is decoded."""
+    coding = ["-fps_mode", "passthrough"] if decoded else ["-c", "copy"]
+    try:
+        # One line for each frame: stream, decoding time, time, duration, size, checksum.
+        lines = _run([*_SAFE_INPUT, "-i", str(path.resolve()), "-an", "-sn", "-dn", *coding, *_TIMES])
+    except OSError as error:
+        raise _unreadable(path) from error
+    text = lines.decode("ascii", "replace")
+    unit = re.search(r"^#tb 0: (\d+)/(\d+)$", text, re.MULTILINE)
+    times = [int(time) for time in re.findall(r"^0, *-?\d+, *(-?\d+),", text, re.MULTILINE)]
+    seconds = int(unit.group(1)) / max(1, int(unit.group(2))) if unit else 0.0
+    return [time * seconds for time in times]
+
+
+def _measure_rate(times: Sequence[float]) -> float:
+    """Frames per second on average, of frames at these times; 1 for a single frame."""
+    length = max(times) - min(times) if times else 0.0
+    return (len(times) - 1) / length if length > 0 else 1.0
 
 
 def _check_file(path: Path) -> None:
@@ -143,7 +207,9 @@ def _decode(path: Path) -> Iterator[Any]:
     import imageio_ffmpeg
 
     return imageio_ffmpeg.read_frames(
-        str(path.resolve()), input_params=_SAFE_INPUT, output_params=["-fps_mode", "passthrough"]
+        str(path.resolve()),
+        input_params=_SAFE_INPUT,
+        output_params=["-fps_mode", "passthrough", "-vf", _SQUARE_PIXELS],
     )
 
 
@@ -153,6 +219,11 @@ def _next(stream: Iterator[Any], path: Path) -> Any:
         return next(stream, None)
     except (OSError, RuntimeError, IndexError, KeyError) as error:
         raise _unreadable(path) from error
+
+
+def _empty(path: Path) -> UnreadableVideo:
+    """The refusal of a video without frames."""
+    return UnreadableVideo(f"'{path.name}' holds no frames; choose another video.")
 
 
 def _unreadable(path: Path) -> UnreadableVideo:

@@ -283,6 +283,7 @@ def _from_insightface(name: str) -> Path:
         with contextlib.redirect_stdout(sys.stderr):
             ensure_available("models", name, root=str(folder.parents[1]))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        shutil.rmtree(folder, ignore_errors=True)  # half unpacked, it would pass for the pack
         raise WeightsUnavailable(
             f"the face pack '{name}' is not on this machine and could not be fetched; unpack {name}.zip of "
             f"https://github.com/deepinsight/insightface/releases/tag/model-zoo in '{folder}'."

@@ -120,11 +120,64 @@ def test_whatever_goes_wrong_is_written_down(folder: Path, monkeypatch: pytest.M
     assert list(run_batch(planned)) == [Outcome(1, None, False, errors), Outcome(2, None, False, errors)]
 
 
-@pytest.mark.parametrize("text", ["{", '{"task": "single"}\n}', "[1,"])
-def test_a_damaged_file_is_refused_as_a_whole(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[1,", "no jobs\nat all", "\n\n}"])
+def test_a_file_without_any_job_is_refused_as_a_whole(text: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.jsonl").write_text(text)
-    with pytest.raises(InvalidJob, match="is not a readable file of jobs"):
+    with pytest.raises(InvalidJob, match=r"line [13] of 'jobs.jsonl' is no JSON: .*; correct it"):
         plan_batch(tmp_path / "jobs.jsonl", tmp_path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    portrait(3, 32).save(tmp_path / "jobs.jsonl", "PNG")
+    for path in (tmp_path / "jobs.jsonl", tmp_path / "none.jsonl", tmp_path):
+        with pytest.raises(InvalidJob, match="is not a readable file of jobs"):
+            plan_batch(path, tmp_path)
+
+
+CASES = Path(__file__).with_name("cases")
+
+
+def test_one_bad_line_is_named_and_the_others_run(tmp_path: Path) -> None:
+    first, second, third = plan_batch(CASES / "jobs-second-line-bad.jsonl", tmp_path)
+    assert first.job == third.job and first.video == third.video or first.job.settings.seed is None
+    assert isinstance(second, Outcome) and second.error.startswith("line 2 of 'jobs-second-line-bad.jsonl'")
+
+
+# What ends a line for Python's strings, and for no file of lines.
+SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
+
+
+def test_what_looks_like_the_end_of_a_line_may_stand_in_a_prompt(folder: Path) -> None:
+    (case, _) = plan_batch(CASES / "jobs-u2028.jsonl", folder)
+    assert "\u2028" in case.job.prompt
+    allowed = "".join(sign for sign in SEPARATORS if sign >= " ")
+    path = folder / "jobs.jsonl"
+    path.write_text(json.dumps(job(f"A person{allowed}waves."), ensure_ascii=False) + "\n", encoding="utf-8")
+    (item,) = plan_batch(path, folder)
+    assert item.job.prompt == f"A person{allowed}waves."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_jobs_are_read_as_other_programs_write_them(
+    folder: Path, encoding: str, end: str, indent: int | None
+) -> None:
+    jobs = [job("Été 笑"), job(seed=8)]
+    text = "\n".join(json.dumps(one, ensure_ascii=False, indent=indent) for one in jobs) + "\n\n"
+    (folder / "jobs.jsonl").write_bytes(text.replace("\n", end).encode(encoding))
+    planned = plan_batch(folder / "jobs.jsonl", folder)
+    assert [item.job.settings.seed for item in planned] == [7, 8]
+    assert planned[0].job.prompt == "Été 笑"
+
+
+def test_a_list_with_one_bad_entry_keeps_the_others(folder: Path) -> None:
+    lines = [json.dumps(job()), '{"task": single}', json.dumps(job(seed=8))]
+    (folder / "jobs.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    planned = plan_batch(folder / "jobs.json", folder)
+    errors = [item.error for item in planned if isinstance(item, Outcome)]
+    assert [item.job.settings.seed for item in planned if isinstance(item, batch.Planned)] == [7, 8]
+    assert any("line 3" in error for error in errors)
 
 
 @pytest.mark.parametrize(

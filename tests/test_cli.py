@@ -100,6 +100,24 @@ def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.
     assert "--job and --prompt, --steps were both given" in capsys.readouterr().err
 
 
+def test_a_portrait_and_its_length_are_asked_for_by_options(
+    face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concat_id.video import read_video
+
+    output = tmp_path / "out.mp4"
+    assert generate(face, output, "--size", "32x64", "--frames", "13", "--fps", "6", "--steps", "1") == 0
+    found = read_video(output)
+    assert found.frames.shape == (13, 64, 32, 3) and found.fps == 6
+    line = ["generate", "--job", str(tmp_path / "out.json"), "--device", "cpu"]
+    assert main([*line, "--output", str(tmp_path / "again" / "out.mp4")]) == 0
+    assert is_same_video(output, tmp_path / "again" / "out.mp4")
+    capsys.readouterr()
+    for size, said in (("wide", "give width x height"), ("33x64", "multiple of 16"), ("9999x64", "width")):
+        assert generate(face, output, "--size", size) == 2
+        assert said in capsys.readouterr().err
+
+
 def read_job(*options: str) -> Job:
     """The job that options of `generate` describe."""
     return generate_command.read_job(
@@ -158,6 +176,28 @@ def test_score_computes_what_generate_does(
     assert scores["viclip"] == pytest.approx(loading.load_video_text().score(frames, "A person waves."))
 
 
+def test_score_says_whose_face_it_takes_and_takes_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concat_id.video import write_video
+
+    group = Path(__file__).with_name("cases") / "group.png"
+    write_video(clip_of(50), 8, tmp_path / "video.mp4")
+    line = ["score", "--reference", str(group), "--video", str(tmp_path / "video.mp4"), "--json"]
+    assert main(line) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "note: The picture shows 2 faces; the largest one is used.\n"
+    largest = json.loads(printed.out)["scores"]
+    assert json.loads(printed.out)["notes"] == ["The picture shows 2 faces; the largest one is used."]
+    assert main([*line, "--face-index", "0"]) == 0
+    printed = capsys.readouterr()
+    assert not printed.err and json.loads(printed.out)["scores"] == largest
+    assert main([*line, "--face-index", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["arcsim"] != largest["arcsim"]
+    assert main([*line, "--face-index", "2"]) == 2
+    assert "faces 0 to 1 were found" in capsys.readouterr().err
+
+
 def test_score_leaves_out_what_has_no_weights_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +233,7 @@ def test_score_compares_several_people_and_things(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, got -1"),
+        (["--seed", "-2"], "seed must be a whole number from 0 to 4294967295, got -2"),
         (["--task", "multi", "--preset", "wan-1.3b-adaln"], "cannot do the task 'multi'"),
         (["--steps", "0"], "num_inference_steps must be"),
         (["--device", "tpu"], "device 'tpu' is not on this machine"),

@@ -101,7 +101,7 @@ def test_missing_keys_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     "job, message",
     [
-        (with_settings(seed=-1), "seed must be a whole number from 0 to 4294967295, got -1"),
+        (with_settings(seed=-2), "seed must be a whole number from 0 to 4294967295, got -2"),
         (with_settings(seed=SEED_LIMIT), "seed must be"),
         (with_settings(seed=True), "seed must be a whole number"),
         (with_settings(seed="7"), "seed must be a whole number"),
@@ -219,3 +219,12 @@ def test_files_that_hold_no_job_are_refused(text: str, tmp_path: Path) -> None:
         Job.load(tmp_path / "job.json")
     with pytest.raises(InvalidJob, match="is not a readable job"):
         Job.load(tmp_path / "none.json")
+
+
+def test_minus_one_is_a_random_seed_wherever_it_comes_from() -> None:
+    job = Job("single", (Reference("face", "face.png"),), "waving", Settings(seed=-1))
+    assert job.settings == Settings()
+    seeds = {job.resolve().settings.seed for _ in range(3)}
+    assert len(seeds) == 3 and min(seeds) >= 0
+    data = job.to_dict() | {"settings": {"seed": -1}}
+    assert Job.from_dict(json.loads(json.dumps(data))).settings.seed is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from profiles import ADOBE_RGB, WIDE, profile, to_profile
 
 from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
 from concat_id.limits import DEFAULTS
 from concat_id.pictures import BACKDROP, load_picture
 
+CASES = Path(__file__).with_name("cases")
+EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
 SIZE = (64, 48)
 
 
@@ -179,3 +183,107 @@ def test_a_host_sets_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONCAT_ID_PICTURE_BYTES", "100")
     with pytest.raises(PictureTooLarge, match="MB; save it smaller"):
         load_picture(data)
+
+
+def difference(picture: Image.Image, pixels: np.ndarray) -> float:
+    """Mean difference, of 255."""
+    return float(np.abs(np.asarray(picture).astype(int) - pixels).mean())
+
+
+def test_a_photo_in_adobe_rgb_is_the_same_photo() -> None:
+    right = np.asarray(load_picture(EXAMPLES / "ada.png"))
+    assert difference(load_picture(CASES / "profile-adobe-rgb.png"), right) < 0.3
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("space", WIDE)
+def test_profiles_are_followed(space: str, file_format: str) -> None:
+    right = np.asarray(Image.open(EXAMPLES / "bruno.png").convert("RGB"))
+    stored = Image.fromarray(to_profile(right, *WIDE[space]))
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    data = encode(stored, file_format, icc_profile=profile(*WIDE[space]), **options)
+    # Eight bits of a wide space are not quite enough for sRGB's.
+    assert difference(load_picture(data), right) < 0.6 < 3 < difference(stored, right)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "PA"])
+def test_profiles_are_followed_beside_transparency(mode: str) -> None:
+    stored = Image.fromarray(to_profile(ramp(), *ADOBE_RGB)).quantize(256).convert(mode)
+    stored.info["icc_profile"] = profile(*ADOBE_RGB)
+    plain = Image.fromarray(np.asarray(stored.convert("RGB")))
+    plain.info["icc_profile"] = profile(*ADOBE_RGB)
+    assert difference(load_picture(stored), np.asarray(load_picture(plain))) == 0
+    assert difference(load_picture(stored), np.asarray(stored.convert("RGB"))) > 1
+
+
+def test_sixteen_bit_grey_follows_its_profile() -> None:
+    grey = Image.fromarray(ramp()[..., 0].astype(np.uint16) * 257)
+    grey.info["icc_profile"] = profile(*ADOBE_RGB)  # of colours: no profile of this picture
+    assert np.array_equal(np.asarray(load_picture(grey))[..., 1], ramp()[..., 0])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "1", "P", "LA"])
+def test_a_broken_profile_is_no_reason_to_refuse(mode: str) -> None:
+    sound, draw = profile(*ADOBE_RGB), random.Random(7)
+    picture = Image.fromarray(ramp()).convert("L").convert(mode)
+    for number in range(30):
+        broken = bytearray(sound[: draw.randrange(len(sound))] if number % 2 else sound)
+        for _ in range(8):
+            broken[draw.randrange(len(broken)) if broken else 0 : 1] = draw.randbytes(1)
+        picture.info["icc_profile"] = bytes(broken)
+        assert load_picture(picture).mode == "RGB"
+
+
+def odd_exif() -> list[bytes]:
+    """EXIF blocks of a photo that is turned by 90 degrees, each wrong somewhere."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x011A], exif[0x0132] = 6, "Maker", 72.0, "2020:01:01 00:00:00"
+    exif.get_ifd(0x8769)[0x829A] = 0.01
+    exif.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)
+    sound, draw = exif.tobytes(), random.Random(7)
+    blocks = [b"", b"Exif\0\0", sound[:20], sound.removeprefix(b"Exif\0\0")]
+    for _ in range(200):
+        block = bytearray(sound)
+        for _ in range(draw.choice((1, 1, 2, 4, 9))):
+            block[draw.randrange(6, len(block))] = draw.randrange(256)
+        blocks.append(bytes(block))
+    return blocks
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_good_photo_with_odd_exif_passes(file_format: str) -> None:
+    turned = 0
+    for block in odd_exif():
+        picture = load_picture(encode(Image.fromarray(ramp()), file_format, exif=block))
+        assert sorted(picture.size) == sorted(SIZE)
+        turned += picture.size != SIZE
+    assert turned > 100  # what is wrong elsewhere takes nothing from the orientation
+
+
+def test_the_photo_whose_maker_is_a_number_is_turned() -> None:
+    with Image.open(CASES / "exif-make-is-a-number.jpg") as image:
+        as_stored = np.asarray(image.convert("RGB"))
+    assert np.array_equal(
+        np.asarray(load_picture(CASES / "exif-make-is-a-number.jpg")), np.rot90(as_stored, -1)
+    )
+
+
+def test_what_phones_write_is_read() -> None:
+    data = encode(Image.fromarray(ramp()), "AVIF", quality=95)
+    assert load_picture(data).size == SIZE
+
+
+def test_heic_is_read(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = pillow_heif.from_pillow(Image.fromarray(ramp()))
+    file.save(tmp_path / "photo.heic", quality=95)
+    assert difference(load_picture(tmp_path / "photo.heic"), ramp()) < 12
+
+
+def test_transparency_is_kept_where_it_is_asked_for() -> None:
+    alpha = np.where(ramp()[..., 0] > 90, 255, 0).astype(np.uint8)
+    cut_out = Image.fromarray(np.dstack([ramp(), alpha]))
+    assert np.array_equal(np.asarray(load_picture(cut_out, keep_alpha=True)), np.asarray(cut_out))
+    assert load_picture(Image.fromarray(ramp()), keep_alpha=True).mode == "RGB"
+    opaque = Image.fromarray(ramp()).convert("RGBA")
+    assert load_picture(opaque, keep_alpha=True).mode == "RGB"

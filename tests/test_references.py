@@ -255,3 +255,40 @@ class TestEmbeddedParser:
         cut_out = prepare_reference(Reference("garment", tmp_path / "garment.png")).picture
         place = prepare_reference(Reference("background", tmp_path / "place.png")).picture
         assert not np.asarray(cut_out)[0].any() and place.size == landscape().size
+
+
+class TestCutOutGarments:
+    """A garment that somebody cut out already, as a PNG with transparency."""
+
+    def cut(self, picture: Image.Image, mask: np.ndarray) -> Image.Image:
+        """The picture, transparent where the mask, (H, W) bool, is not."""
+        cut = picture.copy()
+        cut.putalpha(Image.fromarray((mask * 255).astype(np.uint8)))
+        return cut
+
+    def test_its_own_mask_is_the_best(self) -> None:
+        picture = garment(3)
+        labels = np.zeros((256, 256), np.uint8)
+        labels[100:140, 100:140] = 4  # what a parser would find
+        mask = np.zeros((256, 256), bool)
+        mask[60:200, 80:180] = True
+        seen = prepare_garment(self.cut(picture, mask), Labels(labels))
+        kept = np.asarray(seen.picture).any(-1)
+        right = (np.asarray(picture) * mask[..., None]).any(-1)
+        assert kept.sum() == right.sum()
+        for corner in (kept[0], kept[-1], kept[:, 0], kept[:, -1]):
+            assert not corner.any()  # black around it
+
+    def test_what_is_worn_in_it_is_cut_out_of_it(self) -> None:
+        labels = np.zeros((256, 256), np.uint8)
+        labels[20:100, 80:180], labels[100:200, 80:180] = 11, 4  # a face above clothes
+        mask = labels > 0
+        seen = prepare_garment(self.cut(garment(3), mask), Labels(labels))
+        assert np.asarray(seen.picture).any(-1).sum() <= 100 * 100
+
+    def test_a_whole_one_is_on_black(self) -> None:
+        mask = np.zeros((256, 256), bool)
+        mask[60:200, 80:180] = True
+        seen = prepare_garment(self.cut(garment(3), mask), Labels(mask.astype(np.uint8)), whole_picture=True)
+        pixels = np.asarray(seen.picture)
+        assert seen.picture.mode == "RGB" and not pixels[~mask].any()

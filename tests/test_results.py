@@ -11,6 +11,7 @@ import pytest
 from toys import is_same_video, portrait, run
 
 from concat_id import results
+from concat_id.errors import OutputLost, OutputUnusable
 from concat_id.job import Job, Reference, Settings
 from concat_id.pictures import load_picture
 from concat_id.presets import PRESETS
@@ -126,13 +127,13 @@ def test_a_failure_while_writing_leaves_nothing(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(results, "write_video", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OutputLost, match="no space left"):
         run(job, tmp_path / output / "name.mp4", preview_every=0)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_what_cannot_be_replaced_stays_and_nothing_comes_beside_it(job: Job, tmp_path: Path) -> None:
     (tmp_path / "out" / "name.mp4").mkdir(parents=True)
-    with pytest.raises(OSError):
+    with pytest.raises(OutputUnusable):
         run(job, tmp_path / "out" / "name.mp4", preview_every=0)
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "name.mp4"]

@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, get_args
 
 from concat_id.commands.jobs import run_jobs
 from concat_id.commands.options import (
+    add_choices,
     add_device,
     add_json,
     add_memory,
     add_preset,
     add_references,
     add_weights,
+    read_references,
     read_weights,
 )
-from concat_id.commands.printing import finish
+from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
-    from concat_id.job import Job, Reference
+    from concat_id.job import Job, Lora
     from concat_id.scoring import Scores
 
 # Steps between two previews, each of which is decoded and scored.
@@ -39,19 +41,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
-    add("--face-index", type=int, action="append", help="which face of each picture, 0 for the largest")
-    add(
-        "--whole-picture",
-        action="append",
-        nargs="?",
-        const="face",
-        choices=("face", "garment", "background"),
-        help="use the pictures of this role as they are (default: face)",
-    )
-    add("--seed", type=int, help="0 to 4294967295 (default: random)")
+    add_choices(parser)
+    add("--seed", type=int, help="0 to 4294967295; -1 or none: random")
     add("--steps", type=int, help="denoising steps (default: the preset's)")
     add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
     add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
+    add(
+        "--lora",
+        action="append",
+        help="NAME or NAME:STRENGTH of a LoRA in the folder that CONCAT_ID_LORAS names",
+    )
+    add("--size", help="WIDTHxHEIGHT in px, multiples of 16, such as 480x832 (default: the preset's)")
+    add("--frames", type=int, help="length, 4 k + 1 (default: the preset's)")
+    add("--fps", type=int, help="frames per second (default: the preset's)")
     add("--negative-prompt", help="what should not be seen (default: the preset's)")
     add_preset(parser)
     add_weights(parser)
@@ -71,12 +73,15 @@ def run(options: argparse.Namespace) -> int:
         _warn_of_other_weights(options.job, job.preset)
     from concat_id.generation import Preview, Result, generate
 
-    scores = None
+    scores, notes = None, ()
     for event in generate(
         job, options.output, preview_every=PREVIEW_EVERY, device=options.device, memory=options.memory
     ):
         if isinstance(event, Result):
             break
+        if event.notes != notes:
+            notes = event.notes
+            say(notes)
         if isinstance(event, Preview):
             scores = event.scores
         _show_progress(event, scores)
@@ -86,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
         scores=event.scores.to_dict() if event.scores else None,
         seed=event.job.settings.seed,
         seconds=round(event.seconds, 3),
+        **({"notes": event.notes} if options.json else {}),
         output=str(event.video),
         sidecar=str(event.sidecar),
     )
@@ -94,15 +100,20 @@ def run(options: argparse.Namespace) -> int:
 
 def read_job(options: argparse.Namespace) -> Job:
     """The job that the options name or describe."""
-    from concat_id.job import Job, Settings
+    from concat_id.job import Job, Settings, parse_size
 
     if options.job:
         _refuse_beside("job", options)
         return Job.load(options.job)
     if options.prompt is None:
         raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
+    width, height = parse_size(options.size) if options.size else (None, None)
     settings = Settings(
         seed=options.seed,
+        num_frames=options.frames,
+        height=height,
+        width=width,
+        fps=options.fps,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance,
         reference_guidance_scale=options.reference_guidance,
@@ -111,11 +122,23 @@ def read_job(options: argparse.Namespace) -> Job:
     weights = read_weights(options)
     return Job(
         options.task or "single",
-        _read_references(options),
+        read_references(options),
         options.prompt,
         settings,
         weights.name if weights else options.preset or DEFAULT_PRESET,
+        tuple(read_lora(text) for text in options.lora or ()),
     )
+
+
+def read_lora(text: str) -> Lora:
+    """A LoRA from NAME or NAME:STRENGTH."""
+    from concat_id.job import Lora
+
+    name, _, strength = text.rpartition(":")
+    try:
+        return Lora(name, float(strength)) if name else Lora(text)
+    except ValueError as error:
+        raise InvalidJob(f"--lora is '{text}'; give NAME, or NAME:STRENGTH such as style:0.8.") from error
 
 
 def _refuse_beside(file: str, options: argparse.Namespace) -> None:
@@ -130,31 +153,13 @@ def _warn_of_other_weights(path: Path, preset: str) -> None:
     """Say that a sidecar's video will not come out the same."""
     from concat_id.loading import weights_digest
 
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = json.loads(read_text(path))
     made_by = (report.get("model") or {}).get("weights_sha256")
     if made_by and made_by != weights_digest(preset):
         print(
             f"warning: '{path}' was made by other weights than '{preset}' has now: the video will differ.",
             file=sys.stderr,
         )
-
-
-def _read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
-    """The references that the options describe, in the order of their roles."""
-    from concat_id.job import Reference
-
-    faces, whole = options.reference or [], options.whole_picture or []
-    indices = options.face_index or [None] * len(faces)
-    if len(indices) != len(faces):
-        raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
-    others = {"garment": options.garment, "background": options.background}
-    return (
-        *(
-            Reference("face", face, index, "face" in whole)
-            for face, index in zip(faces, indices, strict=True)
-        ),
-        *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
-    )
 
 
 def _show_progress(progress: Progress, scores: Scores | None) -> None:

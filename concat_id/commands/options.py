@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from concat_id.errors import InvalidWeights
+from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.memory import VARIABLE, MemoryMode
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
+    from concat_id.job import Reference
     from concat_id.own_weights import OwnWeights
 
 
@@ -25,6 +26,38 @@ def add_references(parser: argparse.ArgumentParser) -> None:
     )
     add("--garment", type=Path, help="picture of what the person wears")
     add("--background", type=Path, help="picture of the place")
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """What is taken of the pictures."""
+    add = parser.add_argument
+    add("--face-index", type=int, action="append", help="which face of each picture, 0 for the largest")
+    add(
+        "--whole-picture",
+        action="append",
+        nargs="?",
+        const="face",
+        choices=("face", "garment", "background"),
+        help="use the pictures of this role as they are (default: face)",
+    )
+
+
+def read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
+    """The references that the options describe, in the order of their roles."""
+    from concat_id.job import Reference
+
+    faces, whole = options.reference or [], options.whole_picture or []
+    indices = options.face_index or [None] * len(faces)
+    if len(indices) != len(faces):
+        raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
+    others = {"garment": options.garment, "background": options.background}
+    return (
+        *(
+            Reference("face", face, index, "face" in whole)
+            for face, index in zip(faces, indices, strict=True)
+        ),
+        *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
+    )
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from typing import Any
+
+
+def say(notes: Sequence[str]) -> None:
+    """What the user should know of what was given, on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def finish(options: argparse.Namespace, **facts: Any) -> None:

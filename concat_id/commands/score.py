@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concat_id.commands.options import add_json, add_preset, add_references
-from concat_id.commands.printing import finish
-from concat_id.errors import InvalidJob
+from concat_id.commands.options import add_choices, add_json, add_preset, add_references, read_references
+from concat_id.commands.printing import finish, say
+from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
 from concat_id.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from concat_id.job import Reference
+    from concat_id.references import PreparedReference
     from concat_id.scoring import Target
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `score`."""
     add_references(parser)
+    add_choices(parser)
     parser.add_argument("--video", type=Path, required=True, help="video to score")
     parser.add_argument("--prompt", help="what the video was made from; then ViCLIP is computed, too")
     samplings = ("auto", "all", "consisid-16")
@@ -30,31 +36,44 @@ def run(options: argparse.Namespace) -> None:
     """Score a video."""
     if not options.reference:
         raise InvalidJob("there is nobody to compare with; give --reference.")
+    references = read_references(options)
+    from concat_id.scoring.scorer import sample_frames
+    from concat_id.scoring.video_clip import middle_frames
     from concat_id.video import read_video
 
-    video = read_video(options.video)
-    target = _read_target(options)
+    def choose(total: int) -> list[int]:
+        return sample_frames(total, options.sampling) + middle_frames(total)
+
+    video = read_video(options.video, choose=choose)
+    target, notes = _read_target(references, options.preset or DEFAULT_PRESET, bool(options.prompt))
+    say(notes)
     scores = target.score_finished(video.frames, options.prompt or "", sampling=options.sampling)
-    finish(options, scores=scores.to_dict(), video=str(options.video))
+    facts = {"notes": notes} if options.json else {}
+    finish(options, scores=scores.to_dict(), video=str(options.video), **facts)
 
 
-def _read_target(options: argparse.Namespace) -> Target:
-    """What the options name to compare a video with."""
-    from concat_id.loading import load_clothes_parser, load_curricular, load_face_tools, load_video_text
-    from concat_id.pictures import load_picture
-    from concat_id.references import prepare_background, prepare_garment
-    from concat_id.scoring import Target
+def _read_target(
+    references: Sequence[Reference], preset: str, with_text: bool
+) -> tuple[Target, tuple[str, ...]]:
+    """What references name to compare a video with, and what the user should know of them."""
+    from concat_id.generation import collect_notes, describe_target
+    from concat_id.references import load_reference
 
-    preset = options.preset or DEFAULT_PRESET
-    pictures = [load_picture(path) for path in options.reference]
-    scorer, curricular = load_face_tools(preset).scorer, load_curricular(preset)
-    parser = load_clothes_parser(preset) if options.garment or options.background else None
-    return Target(
-        scorer,
-        tuple(scorer.describe(picture, curricular=curricular) for picture in pictures),
-        parser,
-        garment=options.garment and prepare_garment(load_picture(options.garment), parser).picture,
-        place=options.background and prepare_background(load_picture(options.background), parser).picture,
-        curricular=curricular,
-        video_text=load_video_text(preset) if options.prompt else None,
-    )
+    pictures = [load_reference(reference) for reference in references]
+    prepared = [
+        _prepare(reference, picture, preset) for reference, picture in zip(references, pictures, strict=True)
+    ]
+    target = describe_target(references, pictures, prepared, preset, with_text=with_text)
+    if target is None:
+        raise NoFaceFound("no face was found in a reference; choose one that shows a face clearly.")
+    return target, collect_notes(prepared)
+
+
+def _prepare(reference: Reference, picture: Image, preset: str) -> PreparedReference:
+    """A reference as `generate` sees it; but a face too small to carry an identity can be compared with."""
+    from concat_id.generation import prepare_picture
+
+    try:
+        return prepare_picture(reference, picture, preset)
+    except FaceTooSmall:
+        return prepare_picture(reference, picture, preset, min_face_px=1)

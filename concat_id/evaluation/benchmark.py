@@ -20,9 +20,12 @@ from typing import Any
 from concat_id.errors import InputError
 from concat_id.job import Job, Reference, Role, Settings
 from concat_id.presets import Task
+from concat_id.text_files import read_text
 
 DEFAULT_BENCHMARK = Path(__file__).resolve().parents[2] / "assets" / "benchmark"
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".heic", ".heif", ".avif", ".bmp", ".gif", ".tif", ".tiff"),
+)
 
 
 class InvalidBenchmark(InputError):
@@ -136,7 +139,12 @@ class Benchmark:
 
     def with_people(self, folder: Path) -> Benchmark:
         """The same prompts with other people: every picture of a folder shows one."""
-        pictures = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURE_SUFFIXES)
+        # File managers leave files of their own: .DS_Store, ._photo.jpg, Thumbs.db.
+        pictures = sorted(
+            path
+            for path in folder.glob("*")
+            if path.suffix.lower() in _PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
         if not pictures:
             raise InvalidBenchmark(f"'{folder}' holds no pictures; give a folder with one for each person.")
         return replace(self, people=tuple(Subject(path.stem, path) for path in pictures))
@@ -157,7 +165,7 @@ def load_benchmark(folder: Path = DEFAULT_BENCHMARK) -> Benchmark:
     """Read a benchmark's folder."""
     path = folder / "benchmark.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
         return Benchmark(
             **{kind: _read_subjects(data[kind], folder) for kind in ("people", "garments", "places")},
             prompts={

@@ -36,6 +36,7 @@ from concat_id.evaluation.sheets import write_sheet
 from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
 from concat_id.job import Settings
 from concat_id.loading import weights_digest
+from concat_id.outputs import check_folder
 from concat_id.own_weights import OwnWeights
 from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
 
@@ -94,6 +95,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     if plan.task not in (None, *tasks):
         able = " or ".join(f"'{task}'" for task in tasks)
         raise InvalidJob(f"preset '{plan.preset}' cannot do the task '{plan.task}'; it can do {able}.")
+    check_folder(plan.folder)
     benchmark = _read_benchmark(plan)
     able = {
         name: benchmark.cases(name)[: plan.videos]

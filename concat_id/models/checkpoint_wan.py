@@ -41,6 +41,14 @@ def find_targets(name: str) -> tuple[str, ...] | None:
     return None if renamed is None else (renamed,)
 
 
+def original_name(module: str) -> str | None:
+    """The authors' name of one of our modules; None if theirs has no such module."""
+    block = re.fullmatch(r"blocks\.(\d+)\.(.+)", module)
+    number, rest = block.groups() if block else (None, module)
+    theirs = next((name for name, ours in (_IN_BLOCK if block else _TOP_LEVEL).items() if ours == rest), None)
+    return f"blocks.{number}.{theirs}" if block and theirs else theirs
+
+
 def _rename(name: str) -> str | None:
     """Our name of it; None if it is not theirs."""
     if name == "head.modulation":

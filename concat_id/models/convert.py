@@ -25,6 +25,7 @@ from concat_id.errors import InputError, WeightsUnavailable
 from concat_id.models import checkpoint_cogvideox, checkpoint_wan
 from concat_id.models.transformer_cogvideox import ConcatIDCogVideoXTransformer3DModel
 from concat_id.models.transformer_wan import ConcatIDWanTransformer3DModel
+from concat_id.outputs import check_folder
 from concat_id.pipelines.pipeline import ConcatIDPipeline
 from concat_id.pipelines.pipeline_cogvideox import ConcatIDCogVideoXPipeline
 from concat_id.pipelines.pipeline_wan import ConcatIDWanPipeline
@@ -123,6 +124,7 @@ def convert_checkpoint(
     output = Path(output)
     if output.exists():
         raise InputError(f"{output} exists already; choose another output folder, or remove it.")
+    check_folder(output.parent)
     release = RELEASES[backbone]
     state_dict = convert_state_dict(_load_checkpoint(_find_checkpoint(Path(checkpoint))), backbone)
     base_folder = _locate_base(base, release)

@@ -9,7 +9,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from concat_id.errors import InputError
+from concat_id.errors import InputError, NotFinite
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
@@ -63,6 +63,15 @@ def check_shape(name: str, tensor: Tensor, expected: Sequence[int | str]) -> Non
     )
     if not fits:
         raise InputError(f"{name} must have the shape ({', '.join(map(str, expected))}), got {found}.")
+
+
+def check_finite(tensor: Tensor, where: str) -> None:
+    """Refuse what is no number any more: what follows from it would be black, and look like a result."""
+    if not torch.isfinite(tensor).all():
+        raise NotFinite(
+            f"the model's values are no longer finite {where}: its weights are damaged, or overflow in their "
+            "precision; fetch them again, or load them in another precision."
+        )
 
 
 def check_generators(generator: torch.Generator | list[torch.Generator] | None, num_videos: int) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class GuidanceMixin:
     _guidance_scale = 1.0
     _reference_guidance_scale = 1.0
     _skip_guidance_layers: tuple[int, ...] = ()
+    _attention_kwargs: dict[str, Any] | None = None
     _current_timestep: Tensor | None = None
     _num_timesteps = 0
     _interrupt = False
@@ -72,6 +74,10 @@ class GuidanceMixin:
     @property
     def skip_guidance_layers(self) -> tuple[int, ...]:
         return self._skip_guidance_layers
+
+    @property
+    def attention_kwargs(self) -> dict[str, Any] | None:
+        return self._attention_kwargs
 
     @property
     def num_timesteps(self) -> int:
@@ -132,13 +138,15 @@ class GuidanceMixin:
         for skip_layers, group in groupby(passes, key=lambda one: one.skip_layers):
             inputs = {one.name: one.inputs for one in group}
             predicted |= self._run_passes(index, timestep, latents, inputs, skip_layers)
-        return guide(
+        velocity = guide(
             predicted["cond"],
             predicted.get("uncond"),
             predicted.get("blank"),
             text=self._guidance_scale,
             reference=self._reference_guidance_scale,
         )
+        checks.check_finite(velocity, f"at step {index + 1} of {self._num_timesteps}")
+        return velocity
 
     def _list_passes(
         self,
@@ -181,6 +189,7 @@ class GuidanceMixin:
                     hidden_states=torch.cat([latents] * len(names)),
                     timestep=timestep.expand(len(names) * len(latents)),
                     **inputs,
+                    attention_kwargs=self._attention_kwargs,
                     skip_layers=skip_layers,
                     return_dict=False,
                 )[0]

@@ -84,6 +84,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
         reference_latents: Tensor | None = None,
         output_type: OutputType = "pil",
         return_dict: bool = True,
+        attention_kwargs: dict[str, Any] | None = None,
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: list[str] | None = None,
         max_sequence_length: int | None = None,
@@ -112,6 +113,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
             reference_latents: instead of `references`, normalised, (prompts, C, R, H, W).
             output_type: form of the frames, see `ConcatIDPipelineOutput`.
             return_dict: whether to return an output object instead of a tuple.
+            attention_kwargs: may hold `scale`, the strength of the loaded LoRA.
             callback_on_step_end: called after each step with the pipeline, the step's index, its timestep and
                 the tensors it asked for; those it returns replace them.
             callback_on_step_end_tensor_inputs: the names of these tensors; by default the latents alone.
@@ -137,6 +139,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
             prompt_embeds=prompt_embeds,
             negative_prompt_embeds=negative_prompt_embeds,
             reference_latents=reference_latents,
+            attention_kwargs=attention_kwargs,
             callback_on_step_end=callback_on_step_end,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
             max_sequence_length=max_sequence_length,
@@ -168,6 +171,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
         prompt_embeds: Tensor | None = None,
         negative_prompt_embeds: Tensor | None = None,
         reference_latents: Tensor | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: list[str] | None = None,
         max_sequence_length: int | None = None,
@@ -202,6 +206,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
             negative_prompt_embeds=negative_prompt_embeds,
             reference_latents=reference_latents,
         )
+        self._attention_kwargs = attention_kwargs
         callback_names = self._callback_names(callback_on_step_end, callback_on_step_end_tensor_inputs)
 
         try:
@@ -290,7 +295,9 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Normalised latents (B, C, F, H, W) to videos (B, T, 3, H, W) in [0, 1], float32."""
-        return decode_videos(self.vae, latents)
+        videos = decode_videos(self.vae, latents)
+        checks.check_finite(videos, "in decoding")
+        return videos
 
     def save_config(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any

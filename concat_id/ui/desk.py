@@ -43,7 +43,7 @@ NEW_TOKEN = (
 RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
 # Settings that a job may have of its own, and no form sets.
-FORMAT = ("num_frames", "height", "width", "fps")
+RATE = ("fps",)
 SAMPLING = ("skip_guidance_layers", "shift", "max_sequence_length")
 
 
@@ -126,8 +126,8 @@ class Desk:
             )
         if job.preset not in self.models:
             gr.Warning(f"This was made with another model: {job.preset}. Here it looks different.")
-        elif _differs(job, FORMAT):
-            gr.Warning("This was made with another size, length or rate than the form here makes.")
+        elif _differs(job, RATE):
+            gr.Warning("This was made with another frame rate than the form here makes.")
         elif _differs(job, SAMPLING):
             gr.Warning("This was made when the model sampled in another way. Here it looks different.")
         return {self.restored: Restored(job, secrets.token_hex(4)), self.tabs: gr.Tabs(selected=job.task)}

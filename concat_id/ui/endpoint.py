@@ -17,7 +17,7 @@ from concat_id.ui.tasks import TaskForm
 RETURNS = (
     'The video\'s file, the file with all settings and scores, and a report: {"fetching"} and '
     '{"loading"} where a model is made ready, {"step", "total"} while running, at the end '
-    '{"scores", "seed", "seconds"}.'
+    '{"scores", "seed", "seconds", "notes"}, of which the last say what to know of pictures and prompt.'
 )
 
 
@@ -63,6 +63,10 @@ def _build_blanks() -> dict[str, gr.components.Component]:
         "seed": gr.Number(None, visible=False, label="Seed", precision=0),
         "steps": gr.Number(None, visible=False, label="Steps", precision=0, minimum=1, maximum=MAX_STEPS),
         "guidance": gr.Number(None, visible=False, label="Guidance", minimum=0, maximum=MAX_GUIDANCE),
+        "size": gr.Textbox(None, visible=False, label="Size"),
+        "lora": gr.Textbox(None, visible=False, label="LoRA"),
+        "lora_strength": gr.Number(None, visible=False, label="Strength of the LoRA"),
+        "frames": gr.Number(None, visible=False, label="Frames", precision=0, minimum=1),
         "likeness": gr.Number(None, visible=False, label="Likeness", minimum=0, maximum=MAX_GUIDANCE),
     }
 
@@ -98,5 +102,10 @@ def _report(event: Event) -> tuple[str | None, str | None, dict[str, Any]]:
     if not isinstance(event, Result):
         return None, None, {type(event).__name__.lower(): asdict(event)}
     scores = event.scores.to_dict() if event.scores else None
-    report = {"scores": scores, "seed": event.job.settings.seed, "seconds": event.seconds}
+    report = {
+        "scores": scores,
+        "seed": event.job.settings.seed,
+        "seconds": event.seconds,
+        "notes": event.notes,
+    }
     return str(event.video), str(event.sidecar), report

@@ -15,13 +15,15 @@ import gradio as gr
 from concat_id.comparison import MAX_SIDES
 from concat_id.errors import InvalidJob
 from concat_id.generation import Preview, Result
-from concat_id.job import SEED_LIMIT, Job
+from concat_id.job import SEED_LIMIT, Job, Settings
 from concat_id.presets import PRESETS
+from concat_id.prompts import describe_unread
 from concat_id.ui import sidebar, stage
 from concat_id.ui.abilities import build_abilities, show_abilities
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
+from concat_id.ui.lora_choice import LoraChoice, build_lora_choice
 from concat_id.ui.model_choice import (
     ModelChoice,
     build_model_choice,
@@ -42,6 +44,7 @@ from concat_id.ui.settings import SettingsPanel, build_settings, fill_settings, 
 from concat_id.ui.stage import Stage, build_stage
 from concat_id.ui.tasks import SETTINGS, TaskForm
 from concat_id.ui.texts import CHOOSE_FIRST, STOPPED, UNKNOWN_WORDS
+from concat_id.ui.video_format import FormatPanel, build_format, fill_format, wire_format
 from concat_id.vocabulary import find_unknown_words
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ class FormTab:
     abilities: gr.HTML  # what it knows
     choice: ModelChoice
     settings: SettingsPanel
+    format: FormatPanel
+    lora: LoraChoice
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
@@ -73,8 +78,7 @@ class FormTab:
     @property
     def inputs(self) -> list[gr.components.Component]:
         """The form, in the order in which `TaskForm.make_job` takes it."""
-        settings = dict(zip(SETTINGS, [*self.settings.inputs, self.choice.model], strict=True))
-        components = {"prompt": self.prompt, **settings}
+        components = dict(self.kept)
         for slot in self.slots:
             components |= {slot.kind.name: slot.picture, **slot.choices}
         return [components[name] for name in self.form.values]
@@ -83,7 +87,13 @@ class FormTab:
     def filled(self) -> list[Any]:
         """What a restored job changes."""
         parts = [part for slot in self.slots for part in slot.filled]
-        return [self.prompt, self.choice.model, *self.settings.inputs, *parts]
+        return [*self.kept.values(), *parts]
+
+    @property
+    def kept(self) -> dict[str, gr.components.Component]:
+        """What a browser keeps, by the names that programs have for it."""
+        settings = dict(zip(SETTINGS, [*self.settings.inputs, self.choice.model], strict=True))
+        return {"prompt": self.prompt, **settings} | self.format.inputs | self.lora.inputs
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -123,7 +133,11 @@ def build_form_tab(
                     example_labels=list(form.ideas),
                 )
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
-            settings = build_settings(preset, page, above=[choice.model, choice.needs])
+            size = build_format(desk.runner.preset, page)
+            lora = build_lora_choice(page)
+            above = [choice.model, choice.needs, lora.name, lora.strength]
+            above += [size.size, size.frames, size.cost]
+            settings = build_settings(preset, page, above=above)
             with gr.Row(elem_classes="cid-actions"):
                 choice.pace.render()
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
@@ -141,9 +155,8 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    return FormTab(
-        form, slots, prompt, words, abilities, choice, settings, videos, start, stop, place, scores
-    )
+    panels = abilities, choice, settings, size, lora
+    return FormTab(form, slots, prompt, words, *panels, videos, start, stop, place, scores)
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -154,6 +167,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
         wire_reference_slot(slot, desk.prepare_for, model, switched)
     wire_settings(tab.settings)
     wire_model_choice(tab.choice, tab.settings)
+    wire_format(tab.format, model)
     gr.on(
         [tab.prompt.change, model.change],
         note_unknown_words,
@@ -165,8 +179,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     model.change(show_abilities, model, tab.abilities, **QUIET)
     # A model that is no longer offered is not brought back.
     key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
-    settings = dict(zip(SETTINGS, [*tab.settings.inputs, model], strict=True))
-    keep_values(desk.blocks, key, {"prompt": tab.prompt, **settings, "videos": tab.videos})
+    keep_values(desk.blocks, key, tab.kept | {"videos": tab.videos})
     _wire_run(tab, desk)
     tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
 
@@ -242,6 +255,7 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     """The updates that put a job into the form."""
     model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
+    updates |= fill_format(tab.format, model, job.settings) | tab.lora.fill(job)
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         # It was used before, whatever it is.
         updates |= fill_reference_slot(slot, desk.prepare_for(model), reference, keep=True)
@@ -255,10 +269,12 @@ def follow_seed(job: Job, count: int) -> list[Job]:
 
 
 def note_unknown_words(prompt: str | None, preset: str) -> gr.HTML:
-    """The quiet line under a prompt with words that the model never read; None: on a tab not shown yet."""
+    """The quiet lines under a prompt that the model does not read in full; None: on a tab not shown yet."""
     words = [f"\u201c{word}\u201d" for word in find_unknown_words(prompt or "", preset)]
     said = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-    return gr.HTML(f"<p>{escape(UNKNOWN_WORDS.format(said))}</p>" if words else "", visible=bool(words))
+    lines = [UNKNOWN_WORDS.format(said)] if words else []
+    lines += describe_unread(prompt or "", Settings(), preset)
+    return gr.HTML("".join(f"<p>{escape(line)}</p>" for line in lines), visible=bool(lines))
 
 
 def _await(tab: FormTab, job: Job) -> dict[Any, Any]:

@@ -28,6 +28,7 @@ from concat_id.ui.form import build_form_tab, wire_form_tab
 from concat_id.ui.models import draw_header
 from concat_id.ui.multi import build_multi_tab, wire_multi_tab
 from concat_id.ui.reference_slot import NAME_EXAMPLES
+from concat_id.ui.refusals import answer_in_sentences
 from concat_id.ui.results import build_results_tab
 from concat_id.ui.runs import build_runs_tab, wire_runs_tab
 from concat_id.ui.sidebar import build_sidebar
@@ -131,7 +132,7 @@ def build_demo(
         demo.load(None, js=NAME_EXAMPLES, api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
-    return open_queue(demo, limits)
+    return open_queue(answer_in_sentences(demo), limits)
 
 
 def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidden, WeightsUnavailable
 from concat_id.job import Reference, Role
@@ -174,6 +176,9 @@ def _build_picture(label: str, page: str) -> gr.Image:
     picture = gr.Image(
         label=label,
         sources=["upload", "clipboard", "webcam"],
+        # As others see the person: a mirrored face has parting and moles on the wrong side. The live picture
+        # alone is mirrored, by the style sheet.
+        webcam_options=gr.WebcamOptions(mirror=False),
         type="filepath",
         height=190,
         buttons=[],
@@ -267,12 +272,17 @@ def fill_reference_slot(
         keep: whether it is to be used even if it is a photograph that the model does not know.
     """
     reference = reference if reference and reference.picture else None
-    picture = reference.picture if reference else None
+    picture = _lend(reference.picture) if reference else None
     kept = picture if keep else None
     # What the picture's own change shows would be the largest face again, were the choice not kept.
     updates = {slot.picture: picture, slot.restored: reference, slot.kept: kept}
     updates |= _show(slot, prepare, reference, kept)
     return updates | ({slot.fold: gr.Accordion(open=reference is not None)} if slot.fold else {})
+
+
+def _lend(picture: str) -> str:
+    """A copy that the page may hand out, wherever the picture itself is kept."""
+    return save_file_to_cache(picture, get_upload_folder()) if Path(picture).is_file() else picture
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
@@ -317,7 +327,7 @@ def _show(
     if prepared.photographed and not (kept and is_same_file(reference.picture, kept)):
         shown |= slot.photo.ask(True)
     if len(prepared.faces) > 1 and not reference.whole_picture:
-        thumbnails = cut_faces(load_picture(reference.picture), prepared.faces)
+        thumbnails = cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
         shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
     return shown
 

@@ -46,6 +46,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Steps", str(settings.num_inference_steps)
     yield "Guidance", f"{settings.guidance_scale:g}"
     yield "Likeness", describe_likeness(run.job)
+    for lora in run.job.loras:
+        yield "LoRA", f"{lora.name} at {lora.strength:g}"
     if settings.negative_prompt:
         yield "Negative prompt", settings.negative_prompt
     yield "Video", f"{settings.width} × {settings.height}, {settings.num_frames} frames, {settings.fps} fps"

@@ -61,7 +61,7 @@ def build_settings(
             seed = gr.Textbox(
                 label="Seed",
                 placeholder="random",
-                info="Empty: a new one for every video.",
+                info="Empty or -1: a new one for every video.",
                 elem_id=f"{page}seed",
             )
             dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
@@ -128,5 +128,5 @@ def read_seed(value: str | float | None) -> int | None:
         return None
     try:
         return int(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidJob(f"the seed must be a whole number, got '{value}'; or leave it empty.") from error

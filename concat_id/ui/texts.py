@@ -1,5 +1,7 @@
 """Every sentence the visitor reads that belongs to no single component."""
 
+import re
+
 TITLE = "Concat-ID Studio"
 TAGLINE = "One picture of a person and a sentence become a short video of that person."
 
@@ -29,6 +31,11 @@ BACKGROUND_IDEAS = {
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 
+NO_LORA = "None"
+LORA_INFO = "Changes the model\u2019s style or subject; it has to be one for this model."
+SIZE_INFO = "Width x height in pixels, multiples of {}. Others than these may look worse."
+FORMAT_LENGTH = "{:.1f} s at {} frames per second."
+FORMAT_COST = "At least {:.2g} times the work of this model\u2019s own size and length."
 EMPTY_STAGE = "Your video will take shape here."
 STOPPED = "Stopped. The picture and the prompt are still here; start again when you like."
 NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose one of the examples."
@@ -118,8 +125,22 @@ FOOTNOTE = (
     "Pictures and videos stay on the machine that runs this page."
 )
 
+# In place of what Gradio says.
+NOT_UPLOADED = "A file was named that was not uploaded here. Upload it first, then name it as the upload did."
+WRONG_VALUES_COUNT = "That was another number of values than this call takes; see \u201cUse via API\u201d."
+WRONG_VALUES = "A value is of another kind than this call takes; see \u201cUse via API\u201d."
+OUR_FAULT = "Something went wrong here that is no fault of yours. It was written down; try again."
+
+_QUOTED_PATH = re.compile(r"""(['"`])(?:~|[A-Za-z]:)?[/\\](?:[^'"`\n]*[/\\])?([^'"`/\\\n]*)[/\\]?\1""")
+_BARE_PATH = re.compile(r"""(?<![\w.:/\\<>])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"`/\\]+[/\\])+([^\s'"`/\\]*)""")
+
 
 def sentence(error: Exception) -> str:
-    """An error's message as a sentence on its own."""
-    message = str(error).strip()
+    """An error's message as a sentence on its own, which says nothing of this machine's folders."""
+    message = hide_paths(str(error).strip())
     return message[:1].upper() + message[1:]
+
+
+def hide_paths(text: str) -> str:
+    """A text in which of every absolute path the last name alone is left."""
+    return _BARE_PATH.sub(r"\1", _QUOTED_PATH.sub(r"\1\2\1", text))

@@ -69,7 +69,8 @@ async def wait_until_served(http: httpx.AsyncClient) -> None:
 async def join(http: httpx.AsyncClient, picture: str, seed: int, preset: str) -> str:
     """Ask for a video; gives the run's number in the queue."""
     file = {"path": picture, "meta": {"_type": "gradio.FileData"}}
-    values = [file, "a person laughing on a beach", "", seed, STEPS, 2.5, 1, preset, None, False]
+    settings = ["", seed, STEPS, 2.5, 1, preset]
+    values = [file, "a person laughing on a beach", *settings, None, False, *[None] * 4]
     answer = await http.post("gradio_api/call/generate", json={"data": values})
     return answer.raise_for_status().json()["event_id"]
 

@@ -67,11 +67,13 @@ class TestRegistering:
         other = write_toy_pipeline(tmp_path / "other")
         index = other / "model_index.json"
         index.write_text(index.read_text().replace("ConcatIDWanPipeline", "WanPipeline"))
-        for name in (".", "text.txt", "broken.safetensors", "other.safetensors", "other"):
+        for name in (".", "text.txt", "other.safetensors", "other"):
             with pytest.raises(
                 InvalidWeights, match="is neither a diffusers folder of ConcatIDWanPipeline nor"
             ):
                 register_weights(tmp_path / name, toy)
+        with pytest.raises(InvalidWeights, match="broken.safetensors' is damaged"):
+            register_weights(tmp_path / "broken.safetensors", toy)
         assert not {"text", "broken", "other"} & PRESETS.keys()
 
     @pytest.mark.parametrize("name", ["", "..", "../up", "-x", "a/b", "a b", "x" * 65])

@@ -30,11 +30,11 @@ QUIET = (
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """A Chromium that is on this machine, else the one Playwright fetched."""
+def open_browser(*options: str) -> Iterator[Browser]:
+    """A Chromium that is on this machine, else the one Playwright fetched, with more options."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=executable, args=[*QUIET, *options])
         yield browser
         browser.close()
 

@@ -18,6 +18,7 @@ from concat_id.presets import PRESETS
 from concat_id.ui import build_demo
 from concat_id.ui.events import gpu_seconds
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
+from concat_id.ui.video_format import draw_cost, list_sizes
 
 HEAVY = ("torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio")
 ROOT = Path(app.__file__).parent
@@ -96,7 +97,7 @@ def test_missing_weights_end_the_program_with_a_sentence(
             ("face.png", "laughing", "", "lucky", 20, 2.5, 1, "embedded", None, False),
             "The seed must be a whole number",
         ),
-        (("face.png", "laughing", "", "-1", 20, 2.5, 1, "embedded", None, False), "Seed must be"),
+        (("face.png", "laughing", "", "-2", 20, 2.5, 1, "embedded", None, False), "Seed must be"),
     ],
 )
 def test_what_is_wrong_with_a_form_is_said(form: tuple, said: str) -> None:
@@ -116,6 +117,26 @@ def test_the_form_reaches_the_job() -> None:
         settings.reference_guidance_scale,
         settings.negative_prompt,
     )
+
+
+@pytest.mark.parametrize("size", ["96x160", " 96 X 160", "96\u00d7160", "96*160"])
+def test_size_and_length_reach_the_job(size: str) -> None:
+    form = ("face.png", "laughing", "", "7", 12, 3.5, 2.0, "embedded", None, False)
+    settings = SINGLE.make_job(*form, size, 33.0).settings
+    assert (settings.width, settings.height, settings.num_frames) == (96, 160, 33)
+    own = SINGLE.make_job(*form, None, None).settings
+    assert (own.width, own.height, own.num_frames) == (128, 128, 17)
+    for wrong, said in (("wide", "give width x height"), ("95x160", "multiple of 16"), ("9999x64", "Width")):
+        with pytest.raises(gr.Error, match=said):
+            SINGLE.make_job(*form, wrong, None)
+
+
+def test_what_a_size_costs_is_said_before() -> None:
+    assert "2.1 s at 8 frames per second." in draw_cost("embedded", "128x128", 17)
+    assert "times" not in draw_cost("embedded", "128x128", 17)
+    assert "At least 1.6 times the work" in draw_cost("embedded", "96x160", 33)
+    assert "Height" in draw_cost("embedded", "x", 17) or "The size is" in draw_cost("embedded", "x", 17)
+    assert ("480 \u00d7 832", "480x832") in list_sizes("wan-1.3b-adaln")
 
 
 SETTINGS = ("", "7", 12, 3.5, 2.0, "embedded")

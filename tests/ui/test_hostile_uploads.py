@@ -47,7 +47,9 @@ class Stranger:
     def generate(self, path: str) -> dict[str, Any]:
         """Make a video of a picture that is said to be uploaded."""
         (event,) = [event for event in self.events if event["api_name"] == "generate"]
-        return self._call(event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False])
+        return self._call(
+            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 4]
+        )
 
     def restore(self, path: str) -> dict[str, Any]:
         """Restore the settings of a video that is said to be uploaded."""
@@ -157,3 +159,48 @@ def test_every_dropped_video_is_answered(stranger: Stranger, tmp_path: Path) -> 
     assert list_outside(tmp_path) == before
     (path,) = stranger.upload("face.png", sound_pictures(1)["PNG"]).json()
     assert stranger.generate(path)["success"]
+
+
+PATHS = ("/tmp", "/root", "/work", "/home", "site-packages", "0x", "object at", "Traceback")
+
+
+def hides_the_server(answer: object) -> bool:
+    """Whether an answer names neither folders nor objects of the server's."""
+    return not any(part in str(answer) for part in PATHS)
+
+
+def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 4]
+    (event,) = [event for event in stranger.events if event["api_name"] == "generate"]
+    outside = (str(tmp_path / "outputs"), "/etc/passwd", f"{tmp_path}/uploads/../x.png", "x.png", "\0")
+    calls = {
+        **{f"not uploaded: {path!r}": [_file(path), *values] for path in outside},
+        "a long name": [_file("a" * 100_000 + ".png"), *values],
+        "a long path": [_file(f"{tmp_path}/uploads/" + "a/" * 5_000 + "a.png"), *values],
+        "too few values": [None],
+        "no values": [],
+        "too many values": [None, *values, 1, 2, 3],
+        "no file": [5, *values],
+        "another object": [{"a": 1}, *values],
+        "a long choice": [None, *values[:6], "a" * 100_000, *values[7:]],
+        "a text for a number": [None, "waving", "", 7, "many", *values[4:]],
+        "a size that is none": [None, *values[:-4], "wide", None, None, None],
+        "a list for a text": [None, ["a"], *values[1:]],
+    }
+    for name, data in calls.items():
+        answer = stranger._call(event, data)
+        assert not answer["success"], name
+        said = answer["error"]
+        assert said and said.rstrip()[-1] in ".!" or "choices" in said, (name, said)
+        assert len(said) <= 400 and "\n" not in said, (name, said)
+        assert hides_the_server({**answer, "traceback": None}), (name, answer)
+    assert stranger.studio.runs.started == []
+
+
+def test_a_long_name_of_an_upload_is_answered_shortly(stranger: Stranger) -> None:
+    for name in ("a" * 100_000 + ".png", "\u7b11" * 50_000, "." * 3_000):
+        answer = stranger.upload(name, sound_pictures(1)["PNG"])
+        if answer.status_code != 200:
+            assert len(answer.text) < 400 and hides_the_server(answer.text), (name[:9], answer.text[:200])
