@@ -31,9 +31,9 @@ class Distillation(ConcatIDTraining):
         init_from: str,
         num_inference_steps: int = 4,
         teacher_steps: int = 3,
-        guidance_scale: float = 4.0,
-        reference_guidance_scale: float = 2.5,
-        skip_guidance_layers: tuple[int, ...] = (1,),
+        guidance_scale: float = 3.0,
+        reference_guidance_scale: float = 1.0,
+        skip_guidance_layers: tuple[int, ...] = (),
         lora_rank: int = 32,
         lr: float = 1e-3,
         warmup_steps: int = 50,
@@ -85,10 +85,12 @@ class Distillation(ConcatIDTraining):
             "encoder_hidden_states": torch.cat([captions, empty]),
             "reference_latents": torch.cat([references, references]),
         }
-        worse = {"encoder_hidden_states": captions, "reference_latents": torch.zeros_like(references)}
+        text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
         self.transformer.disable_adapters()
         cond, uncond = self.predict(noisy.repeat(2, 1, 1, 1, 1), sigmas.repeat(2), told).chunk(2)
-        blank = self.predict(noisy, sigmas, worse | {"skip_layers": self.hparams.skip_guidance_layers})
+        blank = None
+        if reference != 1:
+            worse = {"encoder_hidden_states": captions, "reference_latents": torch.zeros_like(references)}
+            blank = self.predict(noisy, sigmas, worse | {"skip_layers": self.hparams.skip_guidance_layers})
         self.transformer.enable_adapters()
-        text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
         return guide(cond, uncond, blank, text=text, reference=reference)

