@@ -23,6 +23,7 @@ from concat_id.commands.options import (
 from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
 from concat_id.presets import DEFAULT_PRESET, Task
+from concat_id.text_files import read_text
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
