@@ -15,7 +15,7 @@ from torch import Tensor
 from toys import make_transformer
 
 from concat_id.errors import InvalidWeights
-from concat_id.models.convert import original_name
+from concat_id.models.checkpoint_wan import original_name
 from concat_id.models.lora import merge_lora, read_lora
 
 RANK, ALPHA = 4, 2.0
