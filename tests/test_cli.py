@@ -106,14 +106,14 @@ def test_a_portrait_and_its_length_are_asked_for_by_options(
     from concat_id.video import read_video
 
     output = tmp_path / "out.mp4"
-    assert generate(face, output, "--size", "32x64", "--frames", "13", "--fps", "6", "--steps", "1") == 0
+    assert generate(face, output, "--size", "64x96", "--frames", "13", "--fps", "6", "--steps", "1") == 0
     found = read_video(output)
-    assert found.frames.shape == (13, 64, 32, 3) and found.fps == 6
+    assert found.frames.shape == (13, 96, 64, 3) and found.fps == 6
     line = ["generate", "--job", str(tmp_path / "out.json"), "--device", "cpu"]
     assert main([*line, "--output", str(tmp_path / "again" / "out.mp4")]) == 0
     assert is_same_video(output, tmp_path / "again" / "out.mp4")
     capsys.readouterr()
-    for size, said in (("wide", "give width x height"), ("33x64", "multiple of 16"), ("9999x64", "width")):
+    for size, said in (("wide", "give width x height"), ("65x96", "multiple of 32"), ("9999x64", "width")):
         assert generate(face, output, "--size", size) == 2
         assert said in capsys.readouterr().err
 

@@ -52,8 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="NAME or NAME:STRENGTH of a LoRA in the folder that CONCAT_ID_LORAS names",
     )
-    add("--size", help="WIDTHxHEIGHT in px, multiples of 16, such as 480x832 (default: the preset's)")
-    add("--frames", type=int, help="length, 4 k + 1 (default: the preset's)")
+    add("--size", help="WIDTHxHEIGHT in px, such as 480x832 (default: the preset's)")
+    add("--frames", type=int, help="length, 4 k + 1, on CogVideoX 8 k + 1 (default: the preset's)")
     add("--fps", type=int, help="frames per second (default: the preset's)")
     add("--negative-prompt", help="what should not be seen (default: the preset's)")
     add_preset(parser)

@@ -13,6 +13,7 @@ import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import PREVIEW_EVERY, Progress
+from concat_id.job import count_tokens
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading import make_ready
 from concat_id.presets import PRESETS, Backbone
@@ -105,12 +106,12 @@ class Runner:
 def gpu_seconds(job: Job, output: Path) -> int:
     """How long a shared GPU is asked for, in seconds: from the start to the video's file."""
     settings = job.settings
-    frames = (settings.num_frames - 1) // 4 + 1 + len(job.references)
-    tokens = frames * (settings.height // 16) * (settings.width // 16)
+    preset = PRESETS[job.preset]
+    tokens = count_tokens(settings.width, settings.height, settings.num_frames, preset, len(job.references))
     passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale != 1)
     steps = settings.num_inference_steps
     denoising = (
-        steps * passes * tokens * SECONDS_PER_TOKEN[PRESETS[job.preset].backbone]
+        steps * passes * tokens * SECONDS_PER_TOKEN[preset.backbone]
         + steps // PREVIEW_EVERY * PREVIEW_SECONDS
     )
     return START_SECONDS + round(denoising + settings.num_frames * END_SECONDS_PER_FRAME)

@@ -86,7 +86,7 @@ class PacedRuns:
     @staticmethod
     def likeness(job: Job) -> float:
         """ArcSim of a job's video: .75 with the embedded model, and higher with more likeness."""
-        return 1 - 0.625 / (job.settings.reference_guidance_scale or 1)
+        return 1 - 0.25 / (job.settings.reference_guidance_scale or 1)
 
     @staticmethod
     def _frames(job: Job, picture: np.ndarray) -> np.ndarray:

@@ -125,16 +125,16 @@ def test_size_and_length_reach_the_job(size: str) -> None:
     settings = SINGLE.make_job(*form, size, 33.0).settings
     assert (settings.width, settings.height, settings.num_frames) == (96, 160, 33)
     own = SINGLE.make_job(*form, None, None).settings
-    assert (own.width, own.height, own.num_frames) == (128, 128, 17)
-    for wrong, said in (("wide", "give width x height"), ("95x160", "multiple of 16"), ("9999x64", "Width")):
+    assert (own.width, own.height, own.num_frames) == (256, 256, 17)
+    for wrong, said in (("wide", "give width x height"), ("95x160", "multiple of 32"), ("9999x64", "Width")):
         with pytest.raises(gr.Error, match=said):
             SINGLE.make_job(*form, wrong, None)
 
 
 def test_what_a_size_costs_is_said_before() -> None:
-    assert "2.1 s at 8 frames per second." in draw_cost("embedded", "128x128", 17)
-    assert "times" not in draw_cost("embedded", "128x128", 17)
-    assert "At least 1.6 times the work" in draw_cost("embedded", "96x160", 33)
+    assert "2.1 s at 8 frames per second." in draw_cost("embedded", "256x256", 17)
+    assert "times" not in draw_cost("embedded", "256x256", 17)
+    assert "At least 1.6 times the work" in draw_cost("embedded", "192x320", 33)
     assert "Height" in draw_cost("embedded", "x", 17) or "The size is" in draw_cost("embedded", "x", 17)
     assert ("480 \u00d7 832", "480x832") in list_sizes("wan-1.3b-adaln")
 
