@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 180
@@ -30,13 +30,19 @@ QUIET = (
 
 
 @contextmanager
-def open_browser(*options: str) -> Iterator[Browser]:
-    """A Chromium that is on this machine, else the one Playwright fetched, with more options."""
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*QUIET, *options])
+def open_browser() -> Iterator[Browser]:
+    """A Chromium that is on this machine, else the one Playwright fetched."""
+    with sync_playwright() as playwright, launch(playwright.chromium) as browser:
         yield browser
-        browser.close()
+
+
+@contextmanager
+def launch(chromium: BrowserType, *options: str) -> Iterator[Browser]:
+    """One more browser with options of its own; `browser.browser_type` gives what launches it."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = chromium.launch(executable_path=executable, args=[*QUIET, *options])
+    yield browser
+    browser.close()
 
 
 @contextmanager

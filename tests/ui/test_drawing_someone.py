@@ -16,6 +16,7 @@ from studio import ALIKE, Studio, show, upload, wait_for_video
 
 from concat_id.people import portrait
 from concat_id.people.portrait import Traits, draw_portrait, roll_seed
+from concat_id.presets import DEFAULT_PRESET, PRESETS
 
 OpenPage = Callable[..., Page]
 
@@ -174,19 +175,20 @@ def test_the_model_for_photographs_is_one_click_away_where_it_does_the_task(
 
 
 def test_a_clip_is_shown_no_larger_than_twice_its_size(studio: Studio, open_page: OpenPage) -> None:
+    size = PRESETS[DEFAULT_PRESET].width
     studio.runs.step_s = 0.3
-    page = open_page(studio.url)
+    page = open_page(studio.url, 1600, 1200)
     page.locator("#people button.gallery-item").first.click()
     page.wait_for_selector("#seen [data-state=ready]")
     page.fill("#prompt textarea", "laughing")
     page.click("#generate")
     page.wait_for_selector("#stage [data-state=running] img")
-    assert page.locator("#stage .cid-stage").bounding_box()["width"] == 256
+    assert page.locator("#stage .cid-stage").bounding_box()["width"] == 2 * size
     studio.runs.step_s = 0.0
     wait_for_video(page)
     video, centre = page.locator("#video").bounding_box(), page.locator(".cid-theatre").first.bounding_box()
-    assert video["width"] == 256
-    assert abs(video["x"] + 128 - centre["x"] - centre["width"] / 2) < 2
+    assert video["width"] == 2 * size
+    assert abs(video["x"] + size - centre["x"] - centre["width"] / 2) < 2
 
 
 def test_the_form_fits_a_phone_and_keeps_the_rules_of_accessibility(

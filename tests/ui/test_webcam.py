@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import expect
-from served import open_browser
+from playwright.sync_api import Browser, expect
+from served import launch
 from studio import Studio, wait_for_video
 
 from concat_id.pictures import load_picture
@@ -25,14 +25,14 @@ def write_camera(path: Path) -> Path:
     return path
 
 
-def test_what_is_on_the_left_stays_there(studio: Studio, tmp_path: Path) -> None:
+def test_what_is_on_the_left_stays_there(studio: Studio, browser: Browser, tmp_path: Path) -> None:
     camera = (
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={write_camera(tmp_path / 'camera.y4m')}",
     )
-    with open_browser(*camera) as browser:
-        context = browser.new_context(permissions=["camera"])
+    with launch(browser.browser_type, *camera) as filming:
+        context = filming.new_context(permissions=["camera"])
         page = context.new_page()
         page.goto(studio.url)
         page.click("#picture button[aria-label='Capture from camera']")
