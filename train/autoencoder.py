@@ -46,6 +46,15 @@ def build_autoencoder() -> AutoencoderKLWan:
     return vae
 
 
+def start_autoencoder(init_from: str | None, doubled: bool) -> AutoencoderKLWan:
+    """What a training begins with: fresh, or of a folder; of twice the size if wanted and not yet so."""
+    vae = build_autoencoder()
+    if init_from is not None:
+        vae = AutoencoderKLWan.from_pretrained(init_from, dtype=torch.float32)
+        skip_empty_frames(vae)
+    return double_size(vae) if doubled and vae.config.patch_size == EMBEDDED_CONFIG["patch_size"] else vae
+
+
 def double_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
     """The autoencoder of pictures of twice the size, with the same latents: its patches are twice as wide.
 
@@ -153,12 +162,7 @@ class Autoencoder(MuonModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.vae = build_autoencoder()
-        if init_from is not None:
-            self.vae = AutoencoderKLWan.from_pretrained(init_from).float()
-            skip_empty_frames(self.vae)
-        if doubled and self.vae.config.patch_size == EMBEDDED_CONFIG["patch_size"]:
-            self.vae = double_size(self.vae)
+        self.vae = start_autoencoder(init_from, doubled)
         if decoder_only:
             self.vae.encoder.requires_grad_(False)
             self.vae.quant_conv.requires_grad_(False)
@@ -167,19 +171,31 @@ class Autoencoder(MuonModule):
         video, weight = batch["video"], batch["weight"]
         with torch.set_grad_enabled(not self.hparams.decoder_only):
             posterior = self.vae.encode(video).latent_dist
-            latents = posterior.sample()
-        if self.hparams.latent_noise:
-            deviation = torch.tensor(self.vae.config.latents_std).to(latents).view(1, -1, 1, 1, 1)
-            strength = self.hparams.latent_noise * torch.rand(len(latents), 1, 1, 1, 1, device=latents.device)
-            latents = latents + strength * deviation * torch.randn_like(latents)
-        error = decode(self.vae, latents).float() - video
-        reconstruction = (error.abs() * weight).mean()
-        edges = gradient_l1(error, weight)
+        decoded = decode(self.vae, self._disturb(posterior.sample()))
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1.0 - posterior.logvar).float().mean()
-        loss = reconstruction + self.hparams.gradient_weight * edges + self.hparams.kl_weight * kl
+        loss = self.compare(decoded, video, weight) + self.hparams.kl_weight * kl
         kind = f"train/l1_{video.shape[2]}_frames"
-        self.log_dict({"train/loss": loss, kind: error.abs().mean(), "train/kl": kl}, prog_bar=True)
+        error = (decoded.float() - video).abs().mean()
+        self.log_dict({"train/loss": loss, kind: error, "train/kl": kl}, prog_bar=True)
         return loss
+
+    def decode_noisily(self, video: Tensor) -> Tensor:
+        """Videos (B, 3, T, H, W) through both ends, with noise on their latents; only the decoder learns."""
+        with torch.no_grad():
+            latents = self.vae.encode(video).latent_dist.sample()
+        return decode(self.vae, self._disturb(latents))
+
+    def compare(self, decoded: Tensor, video: Tensor, weight: Tensor) -> Tensor:
+        """L1 and gradient L1 of the error, each pixel counting by its weight."""
+        error = decoded.float() - video
+        return (error.abs() * weight).mean() + self.hparams.gradient_weight * gradient_l1(error, weight)
+
+    def _disturb(self, latents: Tensor) -> Tensor:
+        if not self.hparams.latent_noise:
+            return latents
+        deviation = torch.tensor(self.vae.config.latents_std).to(latents).view(1, -1, 1, 1, 1)
+        strength = self.hparams.latent_noise * torch.rand(len(latents), 1, 1, 1, 1, device=latents.device)
+        return latents + strength * deviation * torch.randn_like(latents)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         video, weight = batch["video"], batch["weight"]

@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.atomic import replacing
-from train.autoencoder import EMBEDDED_CONFIG, double_size
+from train.autoencoder import EMBEDDED_CONFIG, start_autoencoder
 from train.caption_reading import CaptionReading
 from train.cogvideox import CogVideoXTraining, is_cogvideox
 from train.concat_id import ConcatIDTraining
@@ -40,13 +40,13 @@ MAX_SHARD_SIZE = "20MB"
 def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     """The autoencoder of a training checkpoint, as diffusers' plain class."""
     loaded = torch.load(path, map_location="cpu", weights_only=True)
-    state = {name.removeprefix("vae."): value for name, value in loaded["state_dict"].items()}
-    vae = AutoencoderKLWan(**EMBEDDED_CONFIG)
-    if loaded["hyper_parameters"]["doubled"]:
-        origin = AutoencoderKLWan.load_config(loaded["hyper_parameters"]["init_from"])
-        vae.register_to_config(latents_mean=origin["latents_mean"], latents_std=origin["latents_std"])
-        vae = double_size(vae)
-    vae.load_state_dict(state)
+    arguments = loaded["hyper_parameters"]
+    vae = start_autoencoder(arguments["init_from"], arguments["doubled"])
+    prefix = "vae."  # a finish has networks of its own beside it
+    state = loaded["state_dict"].items()
+    vae.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state if name.startswith(prefix)}
+    )
     return vae.eval().requires_grad_(False)
 
 

@@ -17,6 +17,8 @@ from train.reference_pictures import prepare_references
 
 NUM_FRAMES = 17
 FACE_WEIGHT = 2.0
+# Of the windows: half are laid around a face.
+FACE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class ClipRing(IterableDataset):
             is_reference = crop.frames == 1 and index % 3 == 0
             clips = references if is_reference else rings[integer(len(rings))]
             n, t = integer(len(clips.frames)), integer(clips.frames.shape[2] - crop.frames + 1)
-            y, x = integer(self.size - crop.size + 1), integer(self.size - crop.size + 1)
+            y, x = self._choose_corner(clips.faces[n, 0, t], crop.size, generator)
             window = (
                 n,
                 slice(None),
@@ -128,6 +130,19 @@ class ClipRing(IterableDataset):
             )
             pieces.append((clips.frames[window], clips.faces[window]))
         return to_batch(torch.stack([f for f, _ in pieces]), torch.stack([m for _, m in pieces]))
+
+    def _choose_corner(self, faces: Tensor, size: int, generator: Generator) -> tuple[int, int]:
+        """Top and left of a window: around some pixel of a face where it can be, else anywhere.
+
+        Args:
+            faces: where they are, (H, W).
+        """
+        free = self.size - size
+        pixels = faces.nonzero()
+        if not free or not len(pixels) or torch.rand((), generator=generator) > FACE_SHARE:
+            return tuple(torch.randint(free + 1, (2,), generator=generator).tolist())
+        pixel = pixels[int(torch.randint(len(pixels), (), generator=generator))]
+        return tuple((pixel - size // 2).clamp(0, free).tolist())
 
 
 class FootageData(L.LightningDataModule):
