@@ -30,6 +30,7 @@ from concat_id.loading import (
     weights_digest,
 )
 from concat_id.outputs import choose_video
+from concat_id.pace import Stopwatch, remember
 from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.prompts import describe_unread
 from concat_id.references import (
@@ -122,12 +123,17 @@ def generate(
     notes = (*collect_notes(prepared), *describe_unread(job.prompt, job.settings, job.preset))
     # 3. Denoise
     pipeline = load_pipeline(job.preset, device, memory=memory, loras=job.loras)
+    stopwatch = Stopwatch(job, device)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
     with closing(_stream(pipeline, job, prepared)) as steps:
-        for step in steps:
+        for step in stopwatch.time_steps(steps):
             is_last = step.index + 1 == step.total
-            shown = preview_every and step.index % preview_every == 0 and not is_last
-            yield watch.preview(step) if shown else watch.progress(step)
+            if preview_every and step.index % preview_every == 0 and not is_last:
+                with stopwatch.previewing():
+                    preview = watch.preview(step)
+                yield preview
+            else:
+                yield watch.progress(step)
     # 4. Decode and score
     frames = decode_frames(pipeline, step.latents)
     scores = target.score_finished(frames, job.prompt) if target else None
@@ -135,6 +141,7 @@ def generate(
     said = [reference.notes for reference in prepared]
     facts = describe_run(pictures, said, scores, PRESETS[job.preset].title, weights_digest(job.preset))
     files = write_or_rescue(video, job, frames, pictures, facts, started)
+    remember(job, device, memory, stopwatch.finish(pipeline.transformer))
     yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames, notes)
 
 

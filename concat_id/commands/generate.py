@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         _warn_of_other_weights(options.job, job.preset)
     from concat_id.generation import Preview, Result, generate
 
+    _say_forecast(job, options)
     scores, notes = None, ()
     for event in generate(
         job, options.output, preview_every=PREVIEW_EVERY, device=options.device, memory=options.memory
@@ -161,6 +162,16 @@ def _warn_of_other_weights(path: Path, preset: str) -> None:
             f"warning: '{path}' was made by other weights than '{preset}' has now: the video will differ.",
             file=sys.stderr,
         )
+
+
+def _say_forecast(job: Job, options: argparse.Namespace) -> None:
+    """What the run will take, where runs of its model were measured on this machine."""
+    from concat_id.pace import forecast
+
+    expected = forecast(job, preview_every=PREVIEW_EVERY, device=options.device, memory=options.memory)
+    if expected:
+        room = f" and {expected.memory_bytes / 1e9:.1f} GB" if expected.memory_bytes else ""
+        print(f"about {expected.seconds:.0f} s{room}, as measured before", file=sys.stderr)
 
 
 def _show_progress(progress: Progress, scores: Scores | None) -> None:

@@ -1,0 +1,60 @@
+"""What a video will take is said below the button, before it is pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from studio import Studio
+
+from concat_id.job import Job, Reference
+from concat_id.pace import Pace, remember
+from concat_id.ui.forecast import draw_forecast, say_duration
+from concat_id.ui.tasks import MULTI, SINGLE
+
+PIXELS = 17 * 256 * 256
+FORM = ("embedded", "256x256", 17, 15, 3.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What lets a machine on which nothing has run yet know the embedded model."""
+    monkeypatch.setenv("CONCAT_ID_CACHE", str(tmp_path / "cache"))
+    job = Job("single", (Reference("face", ""),), "waving", preset="embedded").resolve()
+    # A second for a pass over its own size: half a minute for its steps.
+    pace = Pace(0.0, 1 / (6 * 64) / 2, 6 * 64.0, 0.0, 4 / PIXELS, 10**9, 0.2e9 / PIXELS)
+    return lambda: remember(job, "cpu", None, pace)
+
+
+def test_it_follows_what_is_asked_for(measured: Callable[[], None]) -> None:
+    assert "known after the first video. Memory: about 1 GB" in draw_forecast(SINGLE, *FORM, 1)
+    measured()
+    assert "About 34 s and 1.2 GB of memory, as measured" in draw_forecast(SINGLE, *FORM, 1)
+    assert "About 2 min for 4 videos and 1.2 GB" in draw_forecast(SINGLE, *FORM, 4)
+    assert "About 19 s" in draw_forecast(SINGLE, "embedded", "256x256", 17, 15, 1.0, 1.0, 1)
+    # The draft has the same weights; a further person's picture is worked on, too.
+    assert "About 8 s" in draw_forecast(SINGLE, "embedded-draft", None, None, None, None, None, None)
+    assert "About 42 s" in draw_forecast(MULTI, *FORM, 1)
+    assert "after the first video" in draw_forecast(SINGLE, "wan-1.3b-adaln", *(None,) * 6)
+    for wrong in ("wide", "95x160"):
+        assert draw_forecast(SINGLE, "embedded", wrong, *FORM[2:], 1) == ""
+
+
+def test_durations_are_no_more_exact_than_they_are_known() -> None:
+    said = [say_duration(seconds) for seconds in (0.2, 41.6, 100, 3600, 9000)]
+    assert said == ["1 s", "42 s", "2 min", "60 min", "2.5 h"]
+
+
+def test_the_page_says_it(
+    studio: Studio, open_page: Callable[..., Page], measured: Callable[[], None]
+) -> None:
+    page = open_page(studio.url)
+    expect(page.locator("#forecast")).to_contain_text("known after the first video")
+    measured()
+    page.reload()
+    expect(page.locator("#forecast")).to_contain_text("About 34 s and 1.2 GB")
+    page.locator("#videos input[type=number]").fill("2")
+    page.locator("#videos input[type=number]").press("Tab")
+    expect(page.locator("#forecast")).to_contain_text("About 68 s for 2 videos")
