@@ -87,6 +87,14 @@ class NotFinite(InputError):
     """The model computed what is no number: its weights are damaged, or overflow in their precision."""
 
 
+class InvalidPromptService(InputError):
+    """The variables that name a language model for prompts do not name one."""
+
+
+class PromptServiceFailed(InputError):
+    """The language model that extends prompts gave no usable answer."""
+
+
 class InvalidLimit(InputError):
     """A variable that sets a limit of the studio is not a number that can be one."""
 

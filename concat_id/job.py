@@ -67,6 +67,16 @@ class Lora:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """How a language model extended a prompt: kept with the video, and of no effect on it."""
+
+    model: str
+    instruction: str  # what it was told to do
+    asked: str  # the prompt that was extended
+    answer: str  # what came back; the prompt of the job may have been changed after it
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to sample; None stands for the preset's value, for the seed for a random one."""
 
@@ -114,6 +124,7 @@ class Job:
     settings: Settings = field(default_factory=Settings)
     preset: str = DEFAULT_PRESET
     loras: tuple[Lora, ...] = ()  # merged into the preset's model
+    extension: Extension | None = None  # where the prompt came from, if a language model wrote it
 
     def resolve(self) -> Job:
         """Check the job, fill in the preset's values and draw the seed; resolving twice changes nothing."""
@@ -124,6 +135,8 @@ class Job:
         self._check_task(preset)
         _check_text("prompt", self.prompt)
         _check(self.prompt.strip() != "", "the prompt is empty; say in a sentence what should happen.")
+        for name, text in vars(self.extension).items() if self.extension else ():
+            _check_text(f"{name} of the extension", text)
         loras = tuple(_resolve_lora(lora) for lora in self.loras)
         return replace(self, settings=_resolve_settings(self.settings, preset), loras=loras)
 
@@ -139,8 +152,11 @@ class Job:
         references = [asdict(reference) for reference in self.references]
         data = asdict(self) | {"references": references, "settings": self.settings.to_dict()}
         loras = [asdict(lora) for lora in self.loras]
-        # Most jobs have none, and are written as they were before there were any.
-        return data | {"loras": loras} if loras else {key: data[key] for key in data if key != "loras"}
+        # Most jobs have neither, and are written as they were before there were any.
+        rare = {"loras": loras, "extension": data["extension"]}
+        return {key: data[key] for key in data if key not in rare} | {
+            name: value for name, value in rare.items() if value
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -158,6 +174,8 @@ class Job:
             values["loras"] = tuple(
                 Lora(**_read(f"loras[{index}]", Lora, lora)) for index, lora in enumerate(loras)
             )
+        if values.get("extension") is not None:
+            values["extension"] = Extension(**_read("extension", Extension, values["extension"]))
         if "settings" in values:
             values["settings"] = Settings(**_read("settings", Settings, values["settings"]))
         return cls(**values)

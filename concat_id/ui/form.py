@@ -15,7 +15,7 @@ import gradio as gr
 from concat_id.comparison import MAX_SIDES
 from concat_id.errors import InvalidJob
 from concat_id.generation import Preview, Result
-from concat_id.job import SEED_LIMIT, Job, Settings
+from concat_id.job import SEED_LIMIT, Extension, Job, Settings
 from concat_id.presets import PRESETS
 from concat_id.prompts import describe_unread
 from concat_id.ui import sidebar, stage
@@ -34,6 +34,7 @@ from concat_id.ui.model_choice import (
     wire_model_choice,
 )
 from concat_id.ui.photo_choice import find_photo_model
+from concat_id.ui.prompt_help import PromptHelp, build_prompt_help, keep_extension, wire_prompt_help
 from concat_id.ui.reference_slot import (
     ReferenceSlot,
     build_reference_slot,
@@ -64,6 +65,7 @@ class FormTab:
     form: TaskForm
     slots: tuple[ReferenceSlot, ...]
     prompt: gr.Textbox
+    prompt_help: PromptHelp
     words: gr.HTML  # what the model does not know of the prompt
     abilities: gr.HTML  # what it knows
     choice: ModelChoice
@@ -89,7 +91,7 @@ class FormTab:
     def filled(self) -> list[Any]:
         """What a restored job changes."""
         parts = [part for slot in self.slots for part in slot.filled]
-        return [*self.kept.values(), *parts]
+        return [*self.kept.values(), self.prompt_help.extension, *parts]
 
     @property
     def kept(self) -> dict[str, gr.components.Component]:
@@ -126,6 +128,7 @@ def build_form_tab(
                 label="Prompt", placeholder=form.question, lines=2, max_lines=5, elem_id=f"{page}prompt"
             )
             words = gr.HTML(visible=False, container=False, elem_id=f"{page}words", elem_classes="cid-words")
+            prompt_help = build_prompt_help(form, desk.runner.preset)
             abilities = build_abilities(desk.runner.preset, page)
             with gr.Column(elem_classes="cid-ideas", elem_id=f"{page}ideas"):
                 gr.Examples(
@@ -160,7 +163,9 @@ def build_form_tab(
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
     panels = abilities, choice, settings, size, lora
-    return FormTab(form, slots, prompt, words, *panels, videos, forecast, start, stop, place, scores)
+    return FormTab(
+        form, slots, prompt, prompt_help, words, *panels, videos, forecast, start, stop, place, scores
+    )
 
 
 def wire_form_tab(tab: FormTab, desk: Desk) -> None:
@@ -172,6 +177,7 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     wire_settings(tab.settings)
     wire_model_choice(tab.choice, tab.settings)
     wire_format(tab.format, model)
+    wire_prompt_help(tab.prompt_help, tab.prompt, model)
     gr.on(
         [tab.prompt.change, model.change],
         note_unknown_words,
@@ -221,8 +227,10 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
                 raise InvalidJob(CHOOSE_FIRST)
         return _await(tab, tab.form.make_job(*given[len(asked) :]))
 
-    def run(visitor: str, videos: int, *form: Any) -> Iterator[dict[Any, Any]]:
-        jobs, made = follow_seed(tab.form.make_job(*form), int(videos)), []
+    def run(visitor: str, videos: int, extension: Extension | None, *form: Any) -> Iterator[dict[Any, Any]]:
+        job = tab.form.make_job(*form)
+        job = replace(job, extension=keep_extension(extension, job.prompt))
+        jobs, made = follow_seed(job, int(videos)), []
         for job in jobs:
             if made:
                 yield _await(tab, job)
@@ -239,7 +247,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
     tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
     running = begun.success(
         run,
-        [desk.visitor, tab.videos, *tab.inputs],
+        [desk.visitor, tab.videos, tab.prompt_help.extension, *tab.inputs],
         tab.shown,
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,
@@ -261,6 +269,7 @@ def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
     model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
     updates |= fill_format(tab.format, model, job.settings) | tab.lora.fill(job)
+    updates[tab.prompt_help.extension] = job.extension
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         # It was used before, whatever it is.
         updates |= fill_reference_slot(slot, desk.prepare_for(model), reference, keep=True)

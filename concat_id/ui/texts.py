@@ -31,6 +31,25 @@ BACKGROUND_IDEAS = {
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 
+PROMPT_HELP = "Help with the prompt"
+# By the names of `PromptParts`.
+PART_LABELS = {
+    "subject": "Who",
+    "action": "Does what",
+    "place": "Where",
+    "clothes": "Wearing",
+    "camera": "Camera",
+    "light": "Light",
+}
+NOTHING_COMPOSED = "Choose, or write in your own words; the sentence appears here."
+USE_PROMPT = "Use as the prompt"
+SENT_TO = (
+    "{} at {} can write the prompt out. It gets the prompt, and no picture; what it answers is shown first."
+)
+WHAT_IS_SENT = "What is sent besides the prompt"
+EXTEND = "Extend the prompt"
+EXTENDED = "Extended prompt"
+NOTHING_TO_EXTEND = "there is no prompt to extend yet; write a few words first."
 NO_LORA = "None"
 LORA_INFO = "Changes the model\u2019s style or subject; it has to be one for this model."
 SIZE_INFO = "Width x height in pixels, multiples of {}. Others than these may look worse."
