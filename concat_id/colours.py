@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from concat_id.colour_tags import convert, read_tags
+
 # Modes that a profile can speak of; what a picture of another mode is converted to first.
 _PROFILED = {"L", "RGB", "CMYK", "LAB"}
 
@@ -16,8 +18,8 @@ def to_srgb(image: Image.Image) -> Image.Image:
     """A loaded picture of any mode as 8-bit sRGB, without its transparency.
 
     Args:
-        image: a profile in its `info` is followed; one that is damaged, or of another kind of picture, is
-            none.
+        image: a profile in its `info` is followed, and without one what else says there of colours; a
+            profile that is damaged, or of another kind of picture, is none.
     """
     profile = image.info.get("icc_profile")
     colours = _to_8_bits(image)
@@ -25,7 +27,8 @@ def to_srgb(image: Image.Image) -> Image.Image:
         converted = _follow(profile, colours)
         if converted is not None:
             return converted
-    return colours.convert("RGB")
+    tags = read_tags(image.info)
+    return convert(colours, tags) if tags and colours.mode in ("L", "RGB") else colours.convert("RGB")
 
 
 def read_alpha(image: Image.Image) -> Image.Image | None:

@@ -57,3 +57,40 @@ def to_profile(srgb: np.ndarray, primaries: Primaries, white: np.ndarray, gamma:
     rec709 = columns(((0.64, 0.33), (0.30, 0.60), (0.15, 0.06)), _D65)
     meant = linear @ np.linalg.solve(columns(primaries, white), rec709).T
     return np.rint(255 * meant.clip(0, 1) ** (1 / gamma)).astype(np.uint8)
+
+
+def cmyk_profile(gray: float = 0.6) -> bytes:
+    """A printer's profile: a table from its four inks to Lab, whose colours are not those of 255 - ink.
+
+    Args:
+        gray: the share of paper's lightness that a full black ink takes.
+    """
+    lab = bytearray()
+    for corner in range(16):  # each ink off or on; between them it is linear
+        cyan, magenta, yellow, black = (corner >> bit & 1 for bit in (3, 2, 1, 0))
+        light = (100 - 25 * cyan - 35 * magenta - 8 * yellow) * (1 - gray * black)
+        lab += bytes(
+            [
+                round(255 * light / 100),
+                128 - 30 * cyan + 55 * magenta - 5 * yellow,
+                128 - 40 * cyan + 60 * yellow,
+            ]
+        )
+    same = bytes(range(256))
+    head = b"mft1" + bytes(4) + bytes([4, 3, 2, 0])
+    table = head + struct.pack(">9i", *(65536 * value for value in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    table += same * 4 + bytes(lab) + same * 3
+    text = b"text" + bytes(4) + b"none\0\0\0\0"
+    said = b"desc" + bytes(4) + struct.pack(">I", 5) + b"inks\0" + bytes(78) + b"\0"
+    white = np.rint(_D50 * 65536).astype(int)
+    paper = b"XYZ " + bytes(4) + struct.pack(">3i", *white)
+    tags = {b"desc": said, b"cprt": text, b"wtpt": paper, b"A2B0": table}
+    at, index, data = 128 + 4 + 12 * len(tags), b"", b""
+    for name, value in tags.items():
+        value += bytes(-len(value) % 4)
+        index += struct.pack(">4sII", name, at + len(data), len(value))
+        data += value
+    body = struct.pack(">I", len(tags)) + index + data
+    start = struct.pack(">I4sI4s4s4s", 128 + len(body), b"none", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    header = start + bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", *white) + bytes(48)
+    return header + body

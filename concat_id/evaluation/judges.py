@@ -19,8 +19,7 @@ from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
 from concat_id.evaluation.sharpness import face_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
-from concat_id.faces import Face
-from concat_id.job import Role
+from concat_id.job import Reference, Role
 from concat_id.loading import (
     PARSER_FILES,
     load_clothes_parser,
@@ -31,11 +30,12 @@ from concat_id.loading import (
 from concat_id.parsing import Parser
 from concat_id.pictures import load_picture
 from concat_id.presets import EMBEDDED, PRESETS, Task
-from concat_id.references import prepare_background, prepare_garment
+from concat_id.references import load_reference, prepare_background, prepare_garment
 from concat_id.scoring import ReferenceFace, Scorer
 from concat_id.scoring.curricularface import CurricularEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
 from concat_id.scoring.video_clip import VideoTextScorer
+from concat_id.upright import Upright, find_upright
 from concat_id.weights import locate
 
 # What happens in videos of drawn people is read back, and whether faces are whole; not in photographed ones.
@@ -51,13 +51,14 @@ class Judges:
     """All judges of a preset."""
 
     scorer: Scorer
+    face_parser: Parser  # tells which way up a picture is
     curricular: CurricularEmbedder
     video_text: VideoTextScorer
     reader: ClipReader | None
     wholeness: WholenessJudge | None
     clothes_parser: Parser | None  # None where no task of the preset needs it
     fingerprint: str  # changes with the judges' files
-    _found: dict[Path, Face | None] = field(default_factory=dict)
+    _found: dict[Path, Upright] = field(default_factory=dict)
     _known: dict[Path, ReferenceFace | None] = field(default_factory=dict)
     _gradients: dict[Path, float] = field(default_factory=dict)
     _prepared: dict[Path, Image] = field(default_factory=dict)
@@ -65,24 +66,26 @@ class Judges:
     def know(self, person: Subject) -> ReferenceFace | None:
         """A person's face, None if the scorer finds none in the picture; kept from one call to the next."""
         if person.picture not in self._known:
-            picture, face = load_picture(person.picture), self._find(person)
+            found = self._find(person)
             self._known[person.picture] = (
-                self.scorer.describe(picture, face, curricular=self.curricular) if face else None
+                self.scorer.describe(found.picture, found.faces[0], curricular=self.curricular)
+                if found.faces
+                else None
             )
         return self._known[person.picture]
 
     def know_gradient(self, person: Subject) -> float:
         """How sharp the face in a person's picture is, who has one; kept from one call to the next."""
         if person.picture not in self._gradients:
-            landmarks = self._find(person).landmarks
-            self._gradients[person.picture] = face_gradient(load_picture(person.picture), landmarks)
+            found = self._find(person)
+            self._gradients[person.picture] = face_gradient(found.picture, found.faces[0].landmarks)
         return self._gradients[person.picture]
 
-    def _find(self, person: Subject) -> Face | None:
-        """The largest face of a person's picture."""
+    def _find(self, person: Subject) -> Upright:
+        """A person's picture as it stands upright, as it was when the video was made, and its faces."""
         if person.picture not in self._found:
-            faces = self.scorer.finder.find(load_picture(person.picture))
-            self._found[person.picture] = faces[0] if faces else None
+            picture = load_picture(person.picture)
+            self._found[person.picture] = find_upright(picture, self.scorer.finder, self.face_parser)
         return self._found[person.picture]
 
     def picks(self, role: Role, right: Subject, frames: np.ndarray, gallery: Sequence[Subject]) -> float:
@@ -100,7 +103,8 @@ class Judges:
         """A garment or place as the model of the preset sees it; kept from one call to the next."""
         if subject.picture not in self._prepared:
             prepare = {"garment": prepare_garment, "background": prepare_background}[role]
-            prepared = prepare(load_picture(subject.picture), self.clothes_parser)
+            picture = load_reference(Reference(role, str(subject.picture)))
+            prepared = prepare(picture, self.clothes_parser)
             self._prepared[subject.picture] = prepared.picture
         return self._prepared[subject.picture]
 
@@ -117,8 +121,10 @@ def load_judges(preset: str) -> Judges:
     sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
     weights = [locate(source) for source in [*sources, *([READER, WHOLENESS] if drawn else [])]]
     weights += [locate(model.clothes_parser, patterns=PARSER_FILES)] if needs_clothes else []
+    tools = load_face_tools(preset)
     return Judges(
-        scorer=load_face_tools(preset).scorer,
+        scorer=tools.scorer,
+        face_parser=tools.parser,
         curricular=load_curricular(preset),
         video_text=load_video_text(preset),
         reader=ClipReader(READER) if drawn else None,
