@@ -6,7 +6,7 @@ They are followed as browsers follow them; what they say is ignored where it can
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,19 +56,19 @@ def convert(colours: Image.Image, tags: ColourTags) -> Image.Image:
 
 def _read_png(info: Mapping[Any, Any]) -> ColourTags | None:
     """The chunks of a PNG; that it says sRGB goes before what else it says."""
-    gamma, primaries = info.get("gamma"), info.get("chromaticity")
-    if "srgb" in info or (gamma is None and primaries is None):
+    gamma, numbers = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info or (gamma is None and numbers is None):
         return None
-    exponent = None
-    if gamma is not None:
-        low, high = _GAMMA_RANGE
-        if not low <= gamma <= high:
-            return None
-        exponent = None if abs(gamma - _SRGB_GAMMA) < _GAMMA_TOLERANCE else 1 / gamma
-    if primaries is None:
-        return ColourTags(exponent=exponent)
-    white, red, green, blue = (tuple(primaries[at : at + 2]) for at in (0, 2, 4, 6))
-    return ColourTags((red, green, blue, white), exponent)
+    tags = ColourTags()
+    if numbers is not None:
+        white, red, green, blue = (tuple(numbers[at : at + 2]) for at in (0, 2, 4, 6))
+        tags = ColourTags((red, green, blue, white))
+    low, high = _GAMMA_RANGE
+    if gamma is None or not low <= gamma <= high:
+        return tags
+    # With sRGB's primaries it is sRGB's curve that is meant.
+    means_srgb = tags.is_srgb and abs(gamma - _SRGB_GAMMA) < _GAMMA_TOLERANCE
+    return tags if means_srgb else replace(tags, exponent=1 / gamma)
 
 
 def _read_nclx(nclx: Mapping[str, Any]) -> ColourTags | None:

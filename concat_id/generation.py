@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from concat_id.presets import DEFAULT_PRESET, PRESETS
 from concat_id.prompts import describe_unread
 from concat_id.references import (
     MIN_FACE_PX,
+    TURNED,
     PreparedReference,
     load_reference,
     prepare_background,
@@ -43,6 +44,7 @@ from concat_id.references import (
 )
 from concat_id.results import describe_run, write_or_rescue
 from concat_id.scoring import Scores, Target
+from concat_id.upright import stand_upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -217,11 +219,14 @@ def prepare_picture(
     Args:
         min_face_px: side of the smallest face that is one.
     """
-    if reference.role == "garment":
-        return prepare_garment(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
-    if reference.role == "background":
-        return prepare_background(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
     tools = load_face_tools(preset)
+    if reference.role != "face":
+        prepare = {"garment": prepare_garment, "background": prepare_background}[reference.role]
+        parser, whole, turns = load_clothes_parser(preset), reference.whole_picture, 0
+        if not whole:
+            picture, turns = stand_upright(picture, tools.finder, tools.parser)
+        prepared = prepare(picture, parser, whole_picture=whole)
+        return replace(prepared, notes=(TURNED[turns], *prepared.notes)) if turns else prepared
     try:
         return prepare_face(
             picture,

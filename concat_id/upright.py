@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from concat_id.faces import Face, FaceFinder, align_face
+from concat_id.garments import put_on_black
 from concat_id.parsing import EYES, MOUTH, Parser
+from concat_id.pictures import BACKDROP
 
 CROP_PX = 224
 # Rows of an aligned crop, as shares of its height, where ArcFace's landmarks put eyes and mouth.
@@ -45,6 +47,12 @@ def find_upright(picture: Image.Image, finder: FaceFinder, parser: Parser) -> Up
         if plausibility > most:
             best, most = candidate, plausibility
     return best
+
+
+def stand_upright(picture: Image.Image, finder: FaceFinder, parser: Parser) -> tuple[Image.Image, int]:
+    """A picture, RGB or RGBA, as who is in it stands upright, and its quarter turns; of nobody, as it is."""
+    turns = find_upright(put_on_black(picture, BACKDROP), finder, parser).quarter_turns
+    return picture.transpose(_TURNS[turns]) if turns else picture, turns
 
 
 _TURNS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from profiles import ADOBE_RGB, WIDE, profile, to_profile
+from profiles import ADOBE_RGB, DISPLAY_P3, WIDE, cmyk_profile, columns, profile, to_profile
 
 from concat_id.errors import PictureTooLarge, PictureTooSmall, UnreadablePicture
 from concat_id.limits import DEFAULTS
@@ -232,6 +232,82 @@ def test_a_broken_profile_is_no_reason_to_refuse(mode: str) -> None:
             broken[draw.randrange(len(broken)) if broken else 0 : 1] = draw.randbytes(1)
         picture.info["icc_profile"] = bytes(broken)
         assert load_picture(picture).mode == "RGB"
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
+def test_the_colours_of_inks_are_those_of_their_profile(file_format: str) -> None:
+    # What the table gives for each ink alone: L, a and b of CIELAB, at 8 bits, as sRGB.
+    meant = {
+        (0, 0, 0, 0): (255, 255, 255),
+        (0, 0, 0, 255): (94, 94, 94),
+        (255, 0, 0, 0): (0, 201, 255),
+        (0, 255, 0, 0): (245, 110, 160),
+        (0, 0, 255, 0): (250, 233, 110),
+    }
+    for ink, colour in meant.items():
+        stored = Image.new("CMYK", (64, 48), ink)
+        data = encode(stored, file_format, icc_profile=cmyk_profile())
+        assert np.abs(np.subtract(load_picture(data).getpixel((20, 20)), colour)).max() <= 8
+    plain = load_picture(encode(Image.new("CMYK", (64, 48), (0, 0, 0, 255)), file_format))
+    assert plain.getpixel((20, 20)) == (0, 0, 0)  # without a profile
+
+
+def with_chunks(picture: Image.Image, **chunks: bytes) -> bytes:
+    """A PNG with more chunks before its pixels."""
+    data = encode(picture, "PNG")
+    added = b""
+    for name, value in chunks.items():
+        body = name.encode() + value
+        added += struct.pack(">I", len(value)) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:33] + added + data[33:]
+
+
+def test_a_png_that_gives_its_colours_in_numbers_is_read_as_browsers_do() -> None:
+    right = np.asarray(Image.open(EXAMPLES / "bruno.png").convert("RGB"))
+    primaries, white, exponent = ADOBE_RGB
+    xy = [(0.3127, 0.3290), *primaries]
+    tags = {
+        "gAMA": struct.pack(">I", round(100_000 / exponent)),
+        "cHRM": struct.pack(">8I", *(round(100_000 * value) for pair in xy for value in pair)),
+    }
+    stored = Image.fromarray(to_profile(right, *ADOBE_RGB))
+    assert difference(load_picture(with_chunks(stored, **tags)), right) < 0.9 < 3 < difference(stored, right)
+    # Linear light, as renderers write it.
+    srgb = right / 255
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear = Image.fromarray(np.rint(255 * light).astype(np.uint8))
+    gamma = {"gAMA": struct.pack(">I", 100_000)}
+    assert difference(load_picture(with_chunks(linear, **gamma)), right) < 1 < 30 < difference(linear, right)
+    grey = load_picture(with_chunks(linear.convert("L"), **gamma))
+    assert difference(grey, np.asarray(load_picture(with_chunks(linear.convert("L"))))) > 10
+    # What says sRGB, goes before; what cannot be is ignored.
+    same = Image.fromarray(right)
+    for chunks in (
+        {"sRGB": b"\0", **tags},
+        {"gAMA": struct.pack(">I", 45_455)},
+        {"gAMA": struct.pack(">I", 0)},
+        {"gAMA": struct.pack(">I", 2**31)},
+        {"cHRM": bytes(32)},
+        {"cHRM": b"\xff" * 32},
+        {"cHRM": struct.pack(">8I", *[33_333] * 8)},
+    ):
+        assert difference(load_picture(with_chunks(same, **chunks)), right) == 0
+    assert load_picture(encode(stored, "PNG", icc_profile=profile(*ADOBE_RGB))).mode == "RGB"
+
+
+def test_a_heic_in_display_p3_without_a_profile_is_the_same_photo() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    right = np.asarray(Image.open(EXAMPLES / "bruno.png").convert("RGB"))
+    # P3's primaries with sRGB's curve, as phones film; saved almost without loss.
+    primaries, white, _ = DISPLAY_P3
+    light = np.where(right <= 0.04045 * 255, right / 255 / 12.92, ((right / 255 + 0.055) / 1.055) ** 2.4)
+    rec709 = columns(((0.64, 0.33), (0.30, 0.60), (0.15, 0.06)), white)
+    meant = (light @ np.linalg.solve(columns(primaries, white), rec709).T).clip(0, 1)
+    stored = np.where(meant <= 0.0031308, 12.92 * meant, 1.055 * meant ** (1 / 2.4) - 0.055)
+    picture = Image.fromarray(np.rint(255 * stored).astype(np.uint8))
+    nclx = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 6}
+    data = encode(picture, "HEIF", quality=98, chroma=444, **nclx)
+    assert difference(load_picture(data), right) < 1.5 < 2.5 < difference(picture, right)
 
 
 def odd_exif() -> list[bytes]:

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from toys import landscape, two_people
 
+from concat_id.evaluation.benchmark import Subject
+from concat_id.evaluation.judges import load_judges
 from concat_id.generation import describe_target, prepare_picture
 from concat_id.job import Reference
 from concat_id.loading import FaceTools, load_face_tools
 from concat_id.pictures import load_picture
-from concat_id.upright import find_upright
+from concat_id.upright import find_upright, stand_upright
 
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
 # One with hair, one bald, one with a beard.
@@ -51,6 +53,49 @@ def test_a_group_is_turned_as_a_whole(tools: FaceTools) -> None:
 
 def test_a_place_has_no_face_in_any_turn(tools: FaceTools) -> None:
     assert find_upright(landscape(), tools.finder, tools.parser).faces == ()
+
+
+@pytest.mark.parametrize("role", ["garment", "background"])
+def test_who_is_in_a_picture_tells_which_way_up_garments_and_places_are(role: str) -> None:
+    reference = Reference(role, "")
+    # In a place, people may not take much room.
+    upright = landscape(512)
+    person = load_picture(EXAMPLES / "bruno.png").resize((160, 160))
+    upright.paste(person, (60, 352))
+    upright = load_picture(EXAMPLES / "bruno.png") if role == "garment" else upright
+    right = prepare_picture(reference, upright, "embedded")
+    for turns in (1, 2):
+        turned = Image.fromarray(np.rot90(np.asarray(upright), turns).copy())
+        seen = prepare_picture(reference, turned, "embedded")
+        assert np.array_equal(np.asarray(seen.picture), np.asarray(right.picture))
+        assert "turned upright" in seen.notes[0] and seen.notes[1:] == right.notes
+    # What somebody cut out turns with its transparency.
+    if role == "garment":
+        worn = upright.convert("RGBA")
+        worn.putalpha(Image.linear_gradient("L").resize(worn.size))
+        seen, right = (
+            prepare_picture(reference, picture, "embedded").picture
+            for picture in (worn.transpose(Image.Transpose.ROTATE_180), worn)
+        )
+        assert np.array_equal(np.asarray(seen), np.asarray(right))
+
+
+@pytest.mark.parametrize("name", ["garments/checked-hoodie", "places/beach"])
+def test_of_nobody_nothing_is_turned(name: str, tools: FaceTools) -> None:
+    (path,) = EXAMPLES.glob(f"{name}.png")
+    picture = load_picture(path, keep_alpha=True)
+    for turned in (picture, picture.transpose(Image.Transpose.ROTATE_90)):
+        assert stand_upright(turned, tools.finder, tools.parser) == (turned, 0)
+
+
+def test_judges_look_at_a_turned_picture_as_the_model_did(tmp_path: Path) -> None:
+    judges = load_judges("embedded")
+    turned = tmp_path / "ada.png"
+    Image.open(EXAMPLES / "ada.png").transpose(Image.Transpose.ROTATE_180).save(turned)
+    upright, lying = Subject("ada", EXAMPLES / "ada.png"), Subject("turned", turned)
+    first, second = judges.know(upright), judges.know(lying)
+    assert first.arcface @ second.arcface > 0.999
+    assert judges.know_gradient(upright) == pytest.approx(judges.know_gradient(lying))
 
 
 def test_a_whole_picture_stays_as_it_is() -> None:
