@@ -22,6 +22,7 @@ from concat_id.atomic import replacing
 from concat_id.errors import UnreadableVideo, VideoTooLarge
 from concat_id.limits import read_limits
 from concat_id.sampled_frames import SampledFrames
+from concat_id.video_colours import choose_filters
 
 FFMPEG_S = 60
 # Decoded frames are held in memory: the longest and largest video that can be made here is 1.4 GB.
@@ -203,12 +204,25 @@ def _check_file(path: Path) -> None:
 
 def _decode(path: Path) -> Iterator[Any]:
     """FFmpeg's description of a video, then its frames as RGB bytes."""
+    with closing(_open(path, [_SQUARE_PIXELS])) as stream:
+        about = next(stream)
+        colours = choose_filters(about["pix_fmt"], about["source_size"])
+        if not colours:
+            yield about
+            yield from stream
+            return
+    with closing(_open(path, [*colours, _SQUARE_PIXELS])) as stream:
+        yield from stream
+
+
+def _open(path: Path, filters: list[str]) -> Iterator[Any]:
+    """A video's description and frames through FFmpeg's filters."""
     import imageio_ffmpeg
 
     return imageio_ffmpeg.read_frames(
         str(path.resolve()),
         input_params=_SAFE_INPUT,
-        output_params=["-fps_mode", "passthrough", "-vf", _SQUARE_PIXELS],
+        output_params=["-fps_mode", "passthrough", "-vf", ",".join(filters)],
     )
 
 

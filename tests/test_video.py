@@ -158,6 +158,40 @@ def test_both_ranges_of_luma_are_read_as_shown(tmp_path: Path, colour_range: str
     assert difference(read_video(path).frames, moving_square()) < 8
 
 
+def large_patches() -> np.ndarray:
+    """One frame in high definition, of four colours, (1, 720, 1280, 3)."""
+    colours = np.array([(200, 40, 40), (40, 180, 60), (40, 60, 200), (220, 180, 150)], np.uint8)
+    return np.broadcast_to(np.repeat(colours, 320, axis=0), (1, 720, 1280, 3)).copy()
+
+
+@pytest.mark.parametrize("matrix, tag", [("bt709", 2), ("bt709", 1), ("bt601", 6)])
+def test_colours_are_those_that_a_player_takes_them_for(tmp_path: Path, matrix: str, tag: int) -> None:
+    """Untagged (2) film in high definition is BT.709's, and tagged film what its tag says."""
+    names = ("matrix_coefficients", "colour_primaries", "transfer_characteristics")
+    label = "h264_metadata=" + ":".join(f"{name}={tag}" for name in names)
+    options = ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p", "-crf", "8"]
+    path = write(large_patches(), tmp_path / "out.avi", *options, "-c:v", "libx264", "-bsf:v", label)
+    assert difference(read_video(path).frames, large_patches()) < 4
+
+
+@pytest.mark.parametrize("curve", ["smpte2084", "arib-std-b67"])
+def test_film_for_brighter_screens_is_brought_to_this_one(
+    tmp_path: Path, curve: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_bright = f"zscale=tin=bt709:pin=bt709:t={curve}:p=bt2020:m=bt2020nc:r=tv:npl=203,format=yuv420p10le"
+    tags = f"colorprim=bt2020:transfer={curve}:colormatrix=bt2020nc:log-level=none"
+    label = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", curve]
+    shown = large_patches()[:, ::4, ::4]
+    options = ["-vf", to_bright, "-c:v", "libx265", "-x265-params", tags, *label]
+    path = write(shown, tmp_path / "out.mp4", *options)
+    frames = read_video(path).frames
+    monkeypatch.setattr("concat_id.video.choose_filters", lambda pixel_format, size: [])
+    # No two players compress the bright alike; hues and what is dark stay.
+    assert difference(frames, shown) < 24 < difference(read_video(path).frames, shown)
+    hues = [np.argmax(frames[0, 90, 40 + 80 * index]) for index in range(4)]
+    assert hues == [0, 1, 2, 0]
+
+
 def test_a_recording_without_a_rate_is_read() -> None:
     found = read_video(Path(__file__).with_name("cases") / "no-frame-rate.webm")
     assert len(found.frames) > 5 and 2 < found.fps < 60

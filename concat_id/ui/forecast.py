@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from concat_id.ui.tasks import TaskForm
 
 
-@dataclass(frozen=True)
-class ForecastLine:
-    """The line, and what it depends on."""
-
-    line: gr.HTML
-    form: TaskForm
-    inputs: tuple[gr.components.Component, ...]  # as `draw_forecast` takes them
+def build_forecast(page: str) -> gr.HTML:
+    """Lay the line out. Args: page: goes before the element's name on pages that are not the first."""
+    return gr.HTML(container=False, elem_id=f"{page}forecast")
 
 
-def build_forecast(form: TaskForm, *inputs: gr.components.Component) -> ForecastLine:
-    """Lay the line out. Args: inputs: as `draw_forecast` takes them."""
-    return ForecastLine(gr.HTML(container=False, elem_id=f"{form.page}forecast"), form, inputs)
+def wire_forecast(
+    line: gr.HTML,
+    form: TaskForm,
+    inputs: Sequence[gr.components.Component],
+    blocks: gr.Blocks,
+    run: Dependency,
+) -> None:
+    """Draw the line with the page, after each change, and after each run, which is measured.
 
-
-def wire_forecast(forecast: ForecastLine, blocks: gr.Blocks, run: Dependency) -> None:
-    """Draw the line with the page, after each change, and after each run, which is measured."""
-    draw = partial(draw_forecast, forecast.form)
-    blocks.load(draw, list(forecast.inputs), forecast.line, **QUIET)
-    changes = [part.change for part in forecast.inputs]
-    gr.on(changes, draw, list(forecast.inputs), forecast.line, trigger_mode="always_last", **QUIET)
-    run.success(draw, list(forecast.inputs), forecast.line, **QUIET)
+    Args:
+        inputs: what the form asks for, as `draw_forecast` takes it.
+    """
+    draw, inputs = partial(draw_forecast, form), list(inputs)
+    blocks.load(draw, inputs, line, **QUIET)
+    gr.on([part.change for part in inputs], draw, inputs, line, trigger_mode="always_last", **QUIET)
+    run.success(draw, inputs, line, **QUIET)
 
 
 def draw_forecast(

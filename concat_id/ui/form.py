@@ -23,7 +23,7 @@ from concat_id.ui.abilities import build_abilities, show_abilities
 from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
-from concat_id.ui.forecast import ForecastLine, build_forecast, wire_forecast
+from concat_id.ui.forecast import build_forecast, wire_forecast
 from concat_id.ui.lora_choice import LoraChoice, build_lora_choice
 from concat_id.ui.model_choice import (
     ModelChoice,
@@ -73,7 +73,7 @@ class FormTab:
     format: FormatPanel
     lora: LoraChoice
     videos: gr.Slider  # how many to make
-    forecast: ForecastLine
+    forecast: gr.HTML  # what it will take
     start: gr.Button
     stop: gr.Button
     stage: Stage
@@ -147,6 +147,7 @@ def build_form_tab(
                 choice.pace.render()
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id=f"{page}generate")
                 stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id=f"{page}stop")
+            forecast = build_forecast(page)
             videos = gr.Slider(
                 1,
                 MAX_SIDES,
@@ -157,8 +158,6 @@ def build_form_tab(
                 info="More than one: of the seeds that follow, to compare.",
                 elem_id=f"{page}videos",
             )
-            asked = [size.size, size.frames, settings.steps, settings.guidance, settings.likeness, videos]
-            forecast = build_forecast(form, choice.model, *asked)
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
@@ -258,7 +257,9 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
     running.failure(partial(_clear, tab), model, tab.shown, **QUIET)
     # What was fetched for it is there now.
     running.success(draw_needs, model, tab.choice.needs, **QUIET)
-    wire_forecast(tab.forecast, desk.blocks, running)
+    settings, size = tab.settings, tab.format
+    own = [size.size, size.frames, settings.steps, settings.guidance, settings.likeness, tab.videos]
+    wire_forecast(tab.forecast, tab.form, [model, *own], desk.blocks, running)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
