@@ -97,6 +97,10 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.skip_guidance_layers, list):  # as JSON has it
             object.__setattr__(self, "skip_guidance_layers", tuple(self.skip_guidance_layers))
+        for entry in fields(self):  # as spreadsheets and JavaScript write whole numbers
+            value = getattr(self, entry.name)
+            if entry.type.startswith("int") and isinstance(value, float) and value.is_integer():
+                object.__setattr__(self, entry.name, int(value))
         if self.seed == RANDOM_SEED:
             object.__setattr__(self, "seed", None)
 
@@ -361,7 +365,8 @@ def _read(name: str, cls: type, data: Any) -> dict[str, Any]:
     required = [entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING]
     missing = [key for key in required if key not in data]
     _check(not missing, f"{name} lacks {', '.join(missing)}.")
-    return dict(data)
+    # Tables write what is left out as null.
+    return {key: value for key, value in data.items() if value is not None or key in required}
 
 
 def _show(value: Any) -> str:

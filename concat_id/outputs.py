@@ -34,6 +34,7 @@ def choose_video(output: Path, job: Job) -> Path:
     try:
         if "\0" in str(output):
             raise ValueError("a name has no zero byte")
+        output = output.expanduser()  # no shell does it after an equals sign
         is_file_name = output.suffix.lower() == SUFFIX
         if is_file_name:
             _check_length(output, job)
@@ -43,7 +44,7 @@ def choose_video(output: Path, job: Job) -> Path:
         check_folder(video.parent)
     except OutputUnusable:
         raise
-    except (OSError, ValueError) as error:  # what no path can be
+    except (OSError, ValueError, RuntimeError) as error:  # what no path can be; a home that nobody has
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputUnusable(
             f"nothing can be written to {_quote(output)} ({reason}); give another output."

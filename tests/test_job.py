@@ -228,3 +228,23 @@ def test_minus_one_is_a_random_seed_wherever_it_comes_from() -> None:
     assert len(seeds) == 3 and min(seeds) >= 0
     data = job.to_dict() | {"settings": {"seed": -1}}
     assert Job.from_dict(json.loads(json.dumps(data))).settings.seed is None
+
+
+def test_whole_numbers_and_gaps_are_read_as_tables_write_them() -> None:
+    """pandas and JavaScript write 6.0 for 6, and null for what a row leaves out."""
+    written = {
+        "task": "single",
+        "references": [{"role": "face", "picture": "face.png", "face_index": None, "whole_picture": None}],
+        "prompt": "waving",
+        "settings": {"seed": 7.0, "num_inference_steps": 6.0, "fps": None, "guidance_scale": 2.5},
+        "preset": None,
+        "loras": None,
+    }
+    job = Job.from_dict(written).resolve()
+    assert (job.settings.seed, job.settings.num_inference_steps, job.settings.guidance_scale) == (7, 6, 2.5)
+    assert isinstance(job.settings.seed, int) and job.preset == "embedded" and job.loras == ()
+    for settings, said in (({"seed": 7.5}, "seed"), ({"num_frames": float("inf")}, "num_frames")):
+        with pytest.raises(InvalidJob, match=said):
+            Job.from_dict(written | {"settings": settings}).resolve()
+    with pytest.raises(InvalidJob, match="prompt must be a text"):
+        Job.from_dict(written | {"prompt": None}).resolve()

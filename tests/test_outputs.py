@@ -149,3 +149,12 @@ def test_folders_of_other_commands_are_tried_first(folder: Path) -> None:
     with pytest.raises(OutputUnusable):
         check_folder(folder / "plain" / "deeper")
     assert not issubclass(OutputUnusable, InvalidJob)
+
+
+def test_a_home_is_found_where_no_shell_wrote_it_out(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert choose_video(Path("~/out.mp4"), job.resolve()) == tmp_path / "out.mp4"
+    with pytest.raises(OutputUnusable):
+        choose_video(Path("~nobody-of-this-name/out.mp4"), job.resolve())

@@ -137,5 +137,7 @@ def load_judges(preset: str) -> Judges:
 def _fingerprint(paths: Iterable[Path]) -> str:
     """A digest of what files there are, by name, size and time: reading gigabytes would take too long."""
     files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    # What file managers leave among them changes no judge.
+    own = [file for file in files if file.is_file() and not file.name.startswith(".")]
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in own]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -136,8 +136,8 @@ def build_demo(
 
 
 def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
-    """The PNG pictures that a folder offers for each role."""
-    return {role: tuple(sorted((folder / name).glob("*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
+    """The PNG pictures that a folder offers for each role; what file managers leave there is none."""
+    return {role: tuple(sorted((folder / name).glob("[!.]*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
 
 
 def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **options: Any) -> Any:
