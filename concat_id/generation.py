@@ -8,6 +8,7 @@ The one line through the product: the app and the command line iterate it. Axes:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
     from concat_id.pipelines.outputs import Step
     from concat_id.pipelines.pipeline import ConcatIDPipeline
 
+LOGGER = logging.getLogger(__name__)
+
 PREVIEW_EVERY = 2
 PREVIEW_SCORED_FRAMES = 5
+NOT_SCORED = "The video is finished, but the scores could not be computed; the log says why."
 DRAWN_ONLY = "This model knows drawn people only: for photographs choose another one, such as wan-1.3b-adaln."
 
 
@@ -138,7 +142,13 @@ def generate(
                 yield watch.progress(step)
     # 4. Decode and score
     frames = decode_frames(pipeline, step.latents)
-    scores = target.score_finished(frames, job.prompt) if target else None
+    scores = None
+    try:
+        scores = target.score_finished(frames, job.prompt) if target else None
+    # Whatever befalls a judge at the end: the work of hours must not be lost for a number.
+    except Exception:
+        LOGGER.exception("a finished video could not be scored")
+        notes = (*notes, NOT_SCORED)
     # 5. Write
     said = [reference.notes for reference in prepared]
     facts = describe_run(pictures, said, scores, PRESETS[job.preset].title, weights_digest(job.preset))

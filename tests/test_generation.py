@@ -13,6 +13,7 @@ import torch
 from toys import garment, is_same_video, landscape, portrait, run, two_people
 
 from concat_id import generation
+from concat_id.__main__ import main
 from concat_id.errors import (
     InvalidCredentials,
     InvalidJob,
@@ -21,10 +22,11 @@ from concat_id.errors import (
     PlaceHidden,
     UnreadablePicture,
 )
-from concat_id.generation import Preview, Progress, decode_frames, generate, prepare_reference
+from concat_id.generation import NOT_SCORED, Preview, Progress, decode_frames, generate, prepare_reference
 from concat_id.job import TASK_ROLES, Job, Reference, Settings
 from concat_id.loading import load_pipeline
 from concat_id.presets import PRESETS, Task
+from concat_id.scoring import Target
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 
@@ -121,6 +123,20 @@ def test_a_whole_picture_without_a_face_has_no_scores(job: Job, tmp_path: Path) 
     previews, result = run(replace(job, references=(reference,)), tmp_path / "out")
     assert result.scores is None and previews[0].scores is None
     assert json.loads(result.sidecar.read_text())["scores"] is None
+
+
+def test_a_judge_that_fails_at_the_end_costs_no_video(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*given: object, **options: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Target, "score_finished", fail)
+    _, result = run(job, tmp_path / "out.mp4")
+    assert result.video.is_file() and result.scores is None and NOT_SCORED in result.notes
+    assert json.loads(result.sidecar.read_text())["scores"] is None
+    line = ["generate", "--job", str(result.sidecar), "--output", str(tmp_path / "again.mp4")]
+    assert main(line) == 0 and f"note: {NOT_SCORED}" in capsys.readouterr().err
 
 
 def test_what_cannot_work_is_refused_before_the_pipeline_is_loaded(

@@ -12,6 +12,7 @@ import pytest
 from language_model import KEY, LanguageModel, serve_language_model
 from toys import run
 
+from concat_id.__main__ import main
 from concat_id.errors import InvalidJob, InvalidPromptService, PromptServiceFailed
 from concat_id.job import Extension, Job
 from concat_id.prompt_service import PromptService, instruct, read_service
@@ -148,6 +149,29 @@ def test_it_is_kept_with_the_video_and_changes_nothing(job: Job, tmp_path: Path)
     assert kept == vars(EXTENSION) == read_metadata(extended.video)["job"]["extension"]
     assert Job.load(extended.sidecar).resolve().extension == EXTENSION
     assert "extension" not in json.loads(plain.sidecar.read_text())["job"]
+
+
+@pytest.mark.usefixtures("known_toy")
+def test_the_command_line_says_what_is_sent_and_what_came_back(
+    model: LanguageModel,
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = ["generate", "--preset", "toy", "--device", "cpu", "--reference", str(job.references[0].picture)]
+    line += ["--prompt", "waving", "--steps", "1", "--extend-prompt", "--output", str(tmp_path / "out.mp4")]
+    for name in model.variables:
+        monkeypatch.delenv(name, raising=False)
+    assert main(line) == 2 and "set CONCAT_ID_PROMPT_API" in capsys.readouterr().err
+    for name, value in model.variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(line) == 0
+    said = capsys.readouterr()
+    assert "sent to tiny at 127.0.0.1: " in said.err and KEY not in said.err + said.out
+    assert "sent: waving" in said.err and "prompt: A person laughs on a beach." in said.err
+    kept = json.loads((tmp_path / "out.json").read_text())["job"]
+    assert kept["prompt"] == kept["extension"]["answer"] == "A person laughs on a beach."
 
 
 @pytest.mark.parametrize("wrong", [{}, {"model": "x"}, "text", vars(EXTENSION) | {"answer": 5}, {"key": KEY}])

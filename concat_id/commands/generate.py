@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -42,6 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--task", help=f"what to make: {', '.join(get_args(Task))} (default: single)")
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
+    extend_help = "let the language model that CONCAT_ID_PROMPT_API names write the prompt out"
+    add("--extend-prompt", action="store_true", default=None, help=extend_help)
     add_choices(parser)
     add("--seed", type=int, help="0 to 4294967295; -1 or none: random")
     add("--steps", type=int, help="denoising steps (default: the preset's)")
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         _refuse_beside("jobs", options)
         return run_jobs(options)
     job = read_job(options).resolve()
+    if options.extend_prompt:
+        job = extend_prompt(job)
     if options.job:
         _warn_of_other_weights(options.job, job.preset)
     from concat_id.generation import Preview, Result, generate
@@ -88,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
             scores = event.scores
         _show_progress(event, scores)
     print(f"\r{'done':<60}", file=sys.stderr)
+    say(event.notes[len(notes) :])
     finish(
         options,
         scores=event.scores.to_dict() if event.scores else None,
@@ -130,6 +136,19 @@ def read_job(options: argparse.Namespace) -> Job:
         weights.name if weights else options.preset or DEFAULT_PRESET,
         tuple(read_lora(text) for text in options.lora or ()),
     )
+
+
+def extend_prompt(job: Job) -> Job:
+    """The job with a longer prompt; what is sent and what comes back is said."""
+    from concat_id.prompt_service import URL, read_service
+
+    service = read_service()
+    if service is None:
+        raise InvalidJob(f"there is no language model to extend the prompt; set {URL}, or leave it out.")
+    extension = service.extend(job.prompt, job.preset)
+    print(f"sent to {service.model} at {service.host}: {extension.instruction}", file=sys.stderr)
+    print(f"sent: {extension.asked}\nprompt: {extension.answer}", file=sys.stderr)
+    return replace(job, prompt=extension.answer, extension=extension)
 
 
 def read_lora(text: str) -> Lora:

@@ -17,6 +17,7 @@ from concat_id.job import Job, Reference, Settings
 from concat_id.presets import PRESETS
 from concat_id.ui import build_demo
 from concat_id.ui.events import gpu_seconds
+from concat_id.ui.layout import find_examples
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 from concat_id.ui.video_format import draw_cost, list_sizes
 
@@ -192,6 +193,12 @@ def test_the_picture_that_is_missing_is_named() -> None:
 def test_a_model_of_two_references_has_no_slot_for_a_third() -> None:
     model = replace(PRESETS["embedded"], max_references=2)
     assert [len(form.fit(model).slots) for form in (SINGLE, MULTI, TRY_ON, BACKGROUND)] == [1, 2, 2, 2]
+
+
+def test_what_file_managers_leave_is_no_example(tmp_path: Path) -> None:
+    for name in ("ada.png", "._ada.png", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_examples(tmp_path)["face"] == (tmp_path / "ada.png",)
 
 
 def test_a_longer_run_asks_for_more_of_a_shared_gpu(tmp_path: Path) -> None:
