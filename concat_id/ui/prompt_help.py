@@ -157,9 +157,11 @@ def draw_sent(service: PromptService | None, model: str) -> str:
 
 
 def _offer(model: str, task: Task) -> list[gr.Dropdown]:
-    """The parts for another model; what was written stays."""
+    """The parts for another model; what was written stays, but in a part that it knows nothing of."""
+    offered = astuple(suggest_parts(model, task))
     return [
-        gr.Dropdown(list(choices), visible=bool(choices)) for choices in astuple(suggest_parts(model, task))
+        gr.Dropdown(list(choices), visible=True) if choices else gr.Dropdown([], value="", visible=False)
+        for choices in offered
     ]
 
 
