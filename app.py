@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    from concat_id.presets import DEFAULT_PRESET, PRESETS
+    from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
     environment = os.environ
     parser = argparse.ArgumentParser(
@@ -74,14 +74,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def warm(preset: str) -> None:
     """Load everything that a run needs, so that the first visitor does not wait for it."""
-    from concat_id.loading import (
+    from concat_id.loading.load import (
         load_clothes_parser,
         load_curricular,
         load_face_tools,
         load_pipeline,
         load_video_text,
     )
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     LOGGER.info("Loading %s", PRESETS[preset].title)
     load_face_tools(preset)

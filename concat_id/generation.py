@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from concat_id.credentials import load_credentials
-from concat_id.devices import choose_device
 from concat_id.errors import NoFaceFound
-from concat_id.job import Job, Reference
-from concat_id.loading import (
+from concat_id.job import Job
+from concat_id.loading.devices import choose_device
+from concat_id.loading.load import (
     load_clothes_parser,
     load_curricular,
     load_face_tools,
@@ -29,10 +28,12 @@ from concat_id.loading import (
     load_video_text,
     weights_digest,
 )
-from concat_id.outputs import choose_video
-from concat_id.presets import DEFAULT_PRESET, PRESETS
-from concat_id.prompts import describe_unread
-from concat_id.references import (
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.output.credentials import load_credentials
+from concat_id.output.destination import choose_video
+from concat_id.output.video_files import describe_run, write_or_rescue
+from concat_id.prompts.unread import describe_unread
+from concat_id.references.prepare import (
     MIN_FACE_PX,
     PreparedReference,
     load_reference,
@@ -40,7 +41,7 @@ from concat_id.references import (
     prepare_face,
     prepare_garment,
 )
-from concat_id.results import describe_run, write_or_rescue
+from concat_id.references.reference import Reference
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:

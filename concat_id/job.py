@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, FRAMES_PER_LATENT, PRESETS, Preset, Task
-from concat_id.text_files import read_text
-
-# In the order in which a model gets the references; faces as the people stand, from left to right.
-Role = Literal["face", "garment", "background"]
+from concat_id.files.text import read_text
+from concat_id.loading.loras import Lora, identify
+from concat_id.loading.presets import DEFAULT_PRESET, FRAMES_PER_LATENT, PRESETS, Preset, Task
+from concat_id.references.reference import Reference, Role
 
 TASK_ROLES: dict[Task, tuple[tuple[Role, ...], ...]] = {
     "single": (("face",),),
@@ -42,28 +41,6 @@ MAX_FPS = 60
 MAX_TEXT_TOKENS = 512
 MAX_LAYERS = 100
 MAX_LORA_STRENGTH = 4
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One reference picture and how to read it."""
-
-    role: Role
-    picture: str  # path of the picture file
-    face_index: int | None = None  # faces only: which one, counted from the largest; None: the largest
-    whole_picture: bool = False  # take the picture as it is, without looking for what the role is about
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "picture", str(self.picture))
-
-
-@dataclass(frozen=True)
-class Lora:
-    """A LoRA of the folder of LoRAs, see `concat_id.loras`."""
-
-    name: str  # of its file, without the ending
-    strength: float = 1.0
-    sha256: str | None = None  # of its file; None: whatever lies there under the name
 
 
 @dataclass(frozen=True)
@@ -244,8 +221,6 @@ def _check_reference(reference: Reference) -> None:
 
 def _resolve_lora(lora: Lora) -> Lora:
     """Check a LoRA, and add what identifies its file."""
-    from concat_id.loras import identify
-
     _check(isinstance(lora.name, str), f"the name of a LoRA must be a text, got {_show(lora.name)}.")
     _check(
         lora.sha256 is None or isinstance(lora.sha256, str),

@@ -45,7 +45,8 @@ def known_toy(toy_folder: Path) -> Iterator[None]:
     """The preset "toy", for one file's tests."""
     from toys import toy_preset
 
-    from concat_id import loading, presets
+    from concat_id.loading.load import load as loading
+    from concat_id.loading.load import presets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "toy", toy_preset(toy_folder))

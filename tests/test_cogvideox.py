@@ -20,15 +20,17 @@ from toys import (
     write_toy_pipeline,
 )
 
-from concat_id import ConcatIDCogVideoXPipeline, loading
+from concat_id import ConcatIDCogVideoXPipeline
 from concat_id.__main__ import main
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.evaluation.judges import load_judges
 from concat_id.generation import Preview
-from concat_id.job import Job, Reference, Settings
-from concat_id.loading import load_pipeline
-from concat_id.own_weights import register_weights
-from concat_id.presets import PRESETS
+from concat_id.job import Job, Settings
+from concat_id.loading.load import load as loading
+from concat_id.loading.load import load_pipeline
+from concat_id.loading.own_weights import register_weights
+from concat_id.loading.presets import PRESETS
+from concat_id.references.reference import Reference
 
 
 @pytest.fixture(autouse=True)

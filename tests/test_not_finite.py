@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from toys import portrait, toy_preset
 
-from concat_id import loading, presets
 from concat_id.__main__ import main
 from concat_id.errors import NotFinite
 from concat_id.generation import decode_frames
-from concat_id.loading import load_pipeline
+from concat_id.loading.load import load as loading
+from concat_id.loading.load import load_pipeline, presets
 
 DAMAGES = {
     "feed-forward": ("transformer/diffusion_pytorch_model.safetensors", "blocks.1.ffn.net.2.weight"),

@@ -101,7 +101,7 @@ def test_links_and_pictures_are_there() -> None:
 
 
 def test_presets_of_the_table_exist() -> None:
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     rows = re.findall(r"^\| `([a-z][\w.-]*)`", README, re.MULTILINE)
     assert set(rows) == set(PRESETS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from concat_id.commands.options import add_device, add_json, add_preset, add_weights, read_weights
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, Task
+from concat_id.loading.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.evaluation.run import Progress

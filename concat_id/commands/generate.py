@@ -22,8 +22,8 @@ from concat_id.commands.options import (
 )
 from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, Task
-from concat_id.text_files import read_text
+from concat_id.files.text import read_text
+from concat_id.loading.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
@@ -152,7 +152,7 @@ def _refuse_beside(file: str, options: argparse.Namespace) -> None:
 
 def _warn_of_other_weights(path: Path, preset: str) -> None:
     """Say that a sidecar's video will not come out the same."""
-    from concat_id.loading import weights_digest
+    from concat_id.loading.load import weights_digest
 
     report = json.loads(read_text(path))
     made_by = (report.get("model") or {}).get("weights_sha256")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from concat_id.errors import InvalidJob, InvalidWeights
-from concat_id.memory import VARIABLE, MemoryMode
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.loading.memory import VARIABLE, MemoryMode
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from concat_id.job import Reference
-    from concat_id.own_weights import OwnWeights
+    from concat_id.loading.own_weights import OwnWeights
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def read_weights(options: argparse.Namespace) -> OwnWeights | None:
         if options.name is not None:
             raise InvalidWeights("--name was given without --weights, which it names; give both or neither.")
         return None
-    from concat_id.own_weights import register_weights
+    from concat_id.loading.own_weights import register_weights
 
     return register_weights(options.weights, options.preset or DEFAULT_PRESET, options.name)
 

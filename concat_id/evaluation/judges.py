@@ -19,24 +19,24 @@ from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
 from concat_id.evaluation.sharpness import face_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
-from concat_id.faces import Face
-from concat_id.job import Role
-from concat_id.loading import (
+from concat_id.loading.load import (
     PARSER_FILES,
     load_clothes_parser,
     load_curricular,
     load_face_tools,
     load_video_text,
 )
-from concat_id.parsing import Parser
-from concat_id.pictures import load_picture
-from concat_id.presets import EMBEDDED, PRESETS, Task
-from concat_id.references import prepare_background, prepare_garment
+from concat_id.loading.presets import EMBEDDED, PRESETS, Task
+from concat_id.loading.weights import locate
+from concat_id.references.faces import Face
+from concat_id.references.parsing import Parser
+from concat_id.references.pictures import load_picture
+from concat_id.references.prepare import prepare_background, prepare_garment
+from concat_id.references.reference import Role
 from concat_id.scoring import ReferenceFace, Scorer
 from concat_id.scoring.curricularface import CurricularEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
 from concat_id.scoring.video_clip import VideoTextScorer
-from concat_id.weights import locate
 
 # What happens in videos of drawn people is read back, and whether faces are whole; not in photographed ones.
 READER = EMBEDDED / "evaluation" / "reader.onnx"

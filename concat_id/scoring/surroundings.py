@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-from concat_id.garments import cut_garment, shrink
-from concat_id.parsing import Parser
-from concat_id.places import fill_people, find_people
+from concat_id.references.backgrounds import fill_people, find_people
+from concat_id.references.garments import cut_garment, shrink
+from concat_id.references.parsing import Parser
 from concat_id.scoring.clip import CROP_PX, ClipEmbedder
 
 # With less of the place in sight, a frame says nothing about it.

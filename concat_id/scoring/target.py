@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from concat_id.faces import Face
-from concat_id.parsing import Parser
+from concat_id.references.faces import Face
+from concat_id.references.parsing import Parser
 from concat_id.scoring.scorer import ReferenceFace, Sampling, Scorer, Scores, mean_found, sample_frames
 from concat_id.scoring.surroundings import compare_garments, compare_places
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from concat_id.errors import InvalidJob
-from concat_id.job import MAX_STEPS, Job, Lora, Reference, Role, Settings, parse_size
-from concat_id.presets import Preset, Task
+from concat_id.job import MAX_STEPS, Job, Settings, parse_size
+from concat_id.loading.loras import Lora
+from concat_id.loading.presets import Preset, Task
+from concat_id.references.reference import Reference, Role
 from concat_id.ui.events import as_sentences
-from concat_id.ui.settings import read_seed
+from concat_id.ui.forms.settings import read_seed
 from concat_id.ui.texts import (
     BACKGROUND_IDEAS,
     IDEAS,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from toys import landscape, portrait, toy_preset, write_toy_pipeline
 
-from concat_id import loading
 from concat_id.evaluation.benchmark import Benchmark, load_benchmark
 from concat_id.evaluation.judges import Judges, load_judges
+from concat_id.loading.load import load as loading
+from concat_id.loading.presets import PRESETS
 from concat_id.people import SEED_RANGES, sample_scenes
-from concat_id.presets import PRESETS
 
 PROMPTS = {
     "single": {

@@ -14,17 +14,21 @@ from PIL import Image
 from studio import score_frames
 
 from concat_id.generation import Preview, Result
-from concat_id.job import Job, Reference, Role, Settings
-from concat_id.loading import Loading
-from concat_id.presets import PRESETS, Task
-from concat_id.runs import Run
+from concat_id.job import Job, Settings
+from concat_id.loading.load import Loading
+from concat_id.loading.presets import PRESETS, Task
+from concat_id.loading.weights import Fetching
+from concat_id.references.reference import Reference, Role
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
-from concat_id.ui import compare_drawing, models, sidebar, stage
-from concat_id.ui.curve import draw_curve
-from concat_id.ui.form import note_unknown_words
+from concat_id.studio.runs import Run
+from concat_id.ui import models
+from concat_id.ui.compare.tab import drawing as compare_drawing
+from concat_id.ui.forms.form import note_unknown_words
+from concat_id.ui.panel import preview_area as stage
+from concat_id.ui.panel import sidebar
+from concat_id.ui.panel.curve import draw_curve
 from concat_id.ui.texts import COPIED, sentence
-from concat_id.weights import Fetching
 
 JOB = Job("single", (Reference("face", "face.png"),), "waving", Settings(seed=7))
 

@@ -14,10 +14,10 @@ from hub import Hub
 from playwright.sync_api import Page, expect
 from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_for_video
 
-from concat_id.presets import PRESETS
-from concat_id.ui.desk import keep_values
-from concat_id.ui.model_choice import draw_needs, list_versions
-from concat_id.ui.settings import build_settings
+from concat_id.loading.presets import PRESETS
+from concat_id.ui.forms.model_choice import draw_needs, list_versions
+from concat_id.ui.forms.settings import build_settings
+from concat_id.ui.page_context import keep_values
 
 OpenPage = Callable[..., Page]
 QUICK = replace(PRESETS["embedded"], title="Quick", num_inference_steps=3, guidance_scale=1.0, draft=None)
