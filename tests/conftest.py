@@ -45,15 +45,14 @@ def known_toy(toy_folder: Path) -> Iterator[None]:
     """The preset "toy", for one file's tests."""
     from toys import toy_preset
 
-    from concat_id.loading.load import load as loading
-    from concat_id.loading.load import presets
+    from concat_id.loading import load, presets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "toy", toy_preset(toy_folder))
         yield
-    loading._load_pipeline.cache_clear()
-    loading._load_face_tools.cache_clear()
-    loading.weights_digest.cache_clear()
+    load._load_pipeline.cache_clear()
+    load._load_face_tools.cache_clear()
+    load.weights_digest.cache_clear()
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from concat_id.__main__ import build_parser, main
 from concat_id.commands import generate as generate_command
 from concat_id.errors import InvalidJob
 from concat_id.job import Job
-from concat_id.loading.load import load as loading
-from concat_id.loading.load import presets
+from concat_id.loading import load, presets
 from concat_id.references.reference import Reference
 
 ROOT = Path(presets.__file__).resolve().parents[2]
@@ -175,7 +174,7 @@ def test_score_computes_what_generate_does(
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert scores.keys() == generated.keys() and "cursim" in scores
     frames = read_video(output).frames
-    assert scores["viclip"] == pytest.approx(loading.load_video_text().score(frames, "A person waves."))
+    assert scores["viclip"] == pytest.approx(load.load_video_text().score(frames, "A person waves."))
 
 
 def test_score_says_whose_face_it_takes_and_takes_another(

@@ -26,7 +26,7 @@ from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.evaluation.judges import load_judges
 from concat_id.generation import Preview
 from concat_id.job import Job, Settings
-from concat_id.loading.load import load as loading
+from concat_id.loading import load
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.own_weights import register_weights
 from concat_id.loading.presets import PRESETS
@@ -40,7 +40,7 @@ def _forget() -> Iterator[None]:
     yield
     for name in PRESETS.keys() - known.keys():
         del PRESETS[name]
-    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest, load_judges):
+    for cached in (load._load_pipeline, load._load_face_tools, load.weights_digest, load_judges):
         cached.cache_clear()
 
 

@@ -1,7 +1,7 @@
 """The benchmark: who, in what, where, and the prompts; read from a folder and turned into jobs.
 
 A folder holds `benchmark.json` and the pictures that it names; `assets/benchmark` shows drawn people of the
-test split (`train/benchmark/__main__.py` makes it). The JSON has
+test split (`train/benchmark/people.py` makes it). The JSON has
 
     people, garments, places: lists of {"name", "picture", "truth", "seed"}; truth names what the picture
         shows, {"garment": "hoodie"}, as far as a reader can tell it; the seed is there if it was drawn;

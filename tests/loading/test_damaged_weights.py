@@ -14,8 +14,8 @@ from toys import portrait, toy_preset
 
 from concat_id.__main__ import main
 from concat_id.errors import DamagedWeights
+from concat_id.loading import load
 from concat_id.loading.damaged_weights import find_damaged, name_removable
-from concat_id.loading.load import load as loading
 from concat_id.loading.presets import EMBEDDED, PRESETS
 
 # Where a preset's weights are, and the file that is cut off.
@@ -42,8 +42,8 @@ def _forget() -> Iterator[None]:
     yield
     caches = ("_load_pipeline", "_adapt", "_load_face_tools", "_load_curricular", "_load_video_text")
     for name in caches:
-        getattr(loading, name).cache_clear()
-    loading.weights_digest.cache_clear()
+        getattr(load, name).cache_clear()
+    load.weights_digest.cache_clear()
 
 
 def cut(path: Path) -> Path:
@@ -128,13 +128,13 @@ def test_what_is_incomplete_or_of_another_model_is_refused(
     change(folder / name)
     monkeypatch.setitem(PRESETS, "cut", toy_preset(folder))
     with pytest.raises(DamagedWeights, match="incomplete, or of another model") as error:
-        loading.load_pipeline("cut", "cpu")
+        load.load_pipeline("cut", "cpu")
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
 
 
 def test_whole_weights_are_not_blamed(toy_folder: Path) -> None:
     assert find_damaged(EMBEDDED) is None and find_damaged(toy_folder) is None
-    assert loading.load_pipeline("embedded", "cpu")
+    assert load.load_pipeline("embedded", "cpu")
 
 
 def test_what_was_fetched_as_a_whole_is_removed_as_a_whole(

@@ -15,8 +15,8 @@ from parity.figures import load_figures
 
 from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.errors import WeightsUnavailable
+from concat_id.loading import load
 from concat_id.loading.load import Loading, list_missing, load_pipeline, make_ready
-from concat_id.loading.load import load as loading
 from concat_id.loading.presets import PRESETS
 from concat_id.loading.weights import Fetching, fetch, find
 
@@ -128,4 +128,4 @@ def test_a_preset_is_fetched_converted_and_then_loaded_without_a_network(
     assert list_missing("released") == [] and list(make_ready("released")) == [last]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert load_pipeline("released", "cpu").transformer.config.reference_adaln
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()

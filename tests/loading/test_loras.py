@@ -14,7 +14,7 @@ from toys import is_same_video, run, write_toy_adapter
 from concat_id.__main__ import main
 from concat_id.errors import InvalidJob
 from concat_id.job import Job
-from concat_id.loading.load import load as loading
+from concat_id.loading import load
 from concat_id.loading.loras import Lora, list_loras
 from concat_id.ui.tasks import SINGLE
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "old").mkdir()
     monkeypatch.setenv("CONCAT_ID_LORAS", str(folder))
     yield folder
-    loading._adapt.cache_clear()
+    load._adapt.cache_clear()
 
 
 def test_a_folder_is_read_as_file_managers_leave_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline
 from toys import toy_cogvideox_preset, toy_preset, write_toy_adapter
 
 from concat_id.errors import InvalidJob
-from concat_id.loading.load import load as loading
+from concat_id.loading import load
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.memory import VARIABLE, MemoryPlan, place, plan_memory
 from concat_id.loading.own_weights import register_weights
@@ -74,7 +74,7 @@ def toy(
     preset = toy_preset(toy_folder)
     if request.param == "cogvideox":
         preset = toy_cogvideox_preset(toy_cogvideox_folder)
-    for cached in (loading._load_pipeline, loading._adapt):
+    for cached in (load._load_pipeline, load._adapt):
         cached.cache_clear()
     monkeypatch.setitem(PRESETS, "toy", preset)
     return "toy"
@@ -106,12 +106,12 @@ def test_a_lora_is_merged_into_what_passes_through(
     monkeypatch.setitem(PRESETS, "toy", toy_preset(toy_folder))
     name = register_weights(write_toy_adapter(tmp_path / "x.safetensors"), "toy", "adapted").name
     expected = sample(load_pipeline(name, "cpu", torch.float32))
-    for cached in (loading._load_pipeline, loading._adapt):
+    for cached in (load._load_pipeline, load._adapt):
         cached.cache_clear()
-    monkeypatch.setattr(loading, "plan_memory", lambda *_: STREAMED)
+    monkeypatch.setattr(load, "plan_memory", lambda *_: STREAMED)
     plain = sample(load_pipeline("toy", "cpu", torch.float32))
     found = sample(load_pipeline(name, "cpu", torch.float32))
     assert torch.equal(found, expected) and not torch.allclose(found, plain)
     del PRESETS[name]
-    for cached in (loading._load_pipeline, loading._adapt):
+    for cached in (load._load_pipeline, load._adapt):
         cached.cache_clear()

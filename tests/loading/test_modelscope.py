@@ -16,8 +16,8 @@ from toys import make_cogvideox_transformer
 
 from concat_id import ConcatIDCogVideoXPipeline
 from concat_id.errors import WeightsUnavailable
+from concat_id.loading import load
 from concat_id.loading.load import Loading, list_missing, load_pipeline, make_ready
-from concat_id.loading.load import load as loading
 from concat_id.loading.presets import PRESETS
 from concat_id.loading.weights import Fetching, fetch, find, locate
 
@@ -112,4 +112,4 @@ def test_a_preset_is_fetched_converted_and_then_loaded_without_a_network(
     pipeline = load_pipeline("released", "cpu")
     assert type(pipeline) is ConcatIDCogVideoXPipeline
     assert isinstance(pipeline.scheduler, CogVideoXDPMScheduler)
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()

@@ -14,7 +14,7 @@ from toys import write_toy_adapter, write_toy_pipeline
 from concat_id.__main__ import main
 from concat_id.errors import InvalidWeights
 from concat_id.evaluation import run
-from concat_id.loading.load import load as loading
+from concat_id.loading import load
 from concat_id.loading.own_weights import register_weights
 from concat_id.loading.presets import PRESETS
 
@@ -26,7 +26,7 @@ def _forget() -> Iterator[None]:
     yield
     for name in PRESETS.keys() - known.keys():
         del PRESETS[name]
-    loading.weights_digest.cache_clear()
+    load.weights_digest.cache_clear()
 
 
 class TestRegistering:
@@ -41,7 +41,7 @@ class TestRegistering:
         title = "{} with the settings of toy"
         assert PRESETS["my-model"] == replace(before, base=folder, title=title.format("my-model"))
         assert PRESETS["y"] == replace(before, base=base, adapter=file, title=title.format("y"))
-        assert len({loading.weights_digest(name) for name in (toy, "y")}) == 2
+        assert len({load.weights_digest(name) for name in (toy, "y")}) == 2
         assert register_weights(file, toy, "y") == adapted
 
     def test_an_adapter_takes_the_place_of_the_preset_s(self, toy: str, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ class TestRegistering:
         converted = write_toy_pipeline(tmp_path / "cache" / "presets" / "released")
         monkeypatch.setitem(PRESETS, "released", replace(PRESETS[toy], checkpoint="hub:nobody/nothing"))
         register_weights(write_toy_adapter(tmp_path / "x.safetensors"), "released")
-        assert loading.pipeline_folder("x") == converted
+        assert load.pipeline_folder("x") == converted
 
     def test_what_cannot_be_weights_is_refused(self, toy: str, tmp_path: Path) -> None:
         with pytest.raises(InvalidWeights, match="'.*nowhere' is missing"):
@@ -113,7 +113,7 @@ def test_they_are_evaluated_beside_the_presets(
     assert f"--preset toy --weights {file} --name mine --videos 1" in report["command"]
     # Other weights under the same name are measured anew.
     del PRESETS["mine"]
-    loading.weights_digest.cache_clear()
+    load.weights_digest.cache_clear()
     folder = write_toy_pipeline(tmp_path / "folder")
     assert main([*line, "--weights", str(folder), "--name", "mine"]) == 0
     assert [job.preset for job in made] == [toy, "mine", "mine"]

@@ -21,9 +21,9 @@ from toys import toy_preset, write_toy_adapter, write_toy_pipeline
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import InvalidJob, WeightsUnavailable
+from concat_id.loading import load, presets, weights
 from concat_id.loading.devices import choose_device, choose_dtype
-from concat_id.loading.load import list_missing, load_face_tools, load_pipeline, presets, weights
-from concat_id.loading.load import load as loading
+from concat_id.loading.load import list_missing, load_face_tools, load_pipeline
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
 HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio", "cv2", "numpy", "PIL"}
@@ -33,7 +33,7 @@ HEAVY = {"torch", "diffusers", "transformers", "insightface", "onnxruntime", "gr
 def _empty_caches() -> Iterator[None]:
     """What one test loads, no other test finds."""
     yield
-    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest):
+    for cached in (load._load_pipeline, load._load_face_tools, load.weights_digest):
         cached.cache_clear()
 
 
@@ -214,21 +214,21 @@ def test_an_authors_checkpoint_is_converted_once_and_kept(
     pipeline = load_pipeline("released", "cpu")
     assert pipeline.transformer.config.reference_adaln and pipeline.scheduler.shift == 5.0
     checkpoint.unlink()
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()
     assert load_pipeline("released", "cpu") is not pipeline
     assert (tmp_path / "cache" / "presets" / "released" / "model_index.json").is_file()
 
 
 @pytest.mark.parametrize("part", ["transformer", "text_encoder", "vae"])
 def test_weights_are_told_apart(toy: str, part: str, tmp_path: Path) -> None:
-    digest = loading.weights_digest(toy)
+    digest = load.weights_digest(toy)
     assert len(digest) == 64
-    loading.weights_digest.cache_clear()
+    load.weights_digest.cache_clear()
     weights_file = next((tmp_path / "toy" / part).glob("*.safetensors"))
     data = bytearray(weights_file.read_bytes())
     data[-1] ^= 1
     weights_file.write_bytes(data)
-    assert loading.weights_digest(toy) != digest
+    assert load.weights_digest(toy) != digest
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_an_adapter_makes_another_model_of_the_same_parts(toy: str, adapted: str
     plain.load_lora_weights(PRESETS[adapted].adapter)
     assert not torch.allclose(after, before)
     torch.testing.assert_close(denoise(plain), after)
-    assert loading.weights_digest(adapted) != loading.weights_digest(toy)
+    assert load.weights_digest(adapted) != load.weights_digest(toy)
 
 
 def test_an_adapted_model_is_let_go_when_another_is_asked_for(toy: str, adapted: str) -> None:

@@ -11,10 +11,11 @@ import pytest
 from toys import run
 
 from concat_id.errors import InvalidJob, OutputLost, OutputUnusable
-from concat_id.files.folders import check_folder, choose_video
+from concat_id.files.folders import check_folder
 from concat_id.generation import generate
 from concat_id.job import Job
-from concat_id.output import video_files as results
+from concat_id.output import video_files
+from concat_id.output.destination import choose_video
 from concat_id.output.video import read_video
 
 pytestmark = pytest.mark.usefixtures("known_toy")
@@ -105,7 +106,7 @@ def test_what_was_asked_for_by_name_is_replaced_with_what_belongs_to_it(job: Job
 
 
 def test_a_full_disk_loses_no_work(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, failed = results.write_video, []
+    write, failed = video_files.write_video, []
 
     def fail_once(*arguments: object) -> Path:
         if not failed:
@@ -113,8 +114,8 @@ def test_a_full_disk_loses_no_work(job: Job, tmp_path: Path, monkeypatch: pytest
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(*arguments)
 
-    monkeypatch.setattr(results, "write_video", fail_once)
-    monkeypatch.setattr(results.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(video_files, "write_video", fail_once)
+    monkeypatch.setattr(video_files.tempfile, "tempdir", str(tmp_path))
     with pytest.raises(OutputLost, match=r"\(No space left on device\); it was kept in '.*'\.$") as error:
         list(generate(job, tmp_path / "out" / "video.mp4", device="cpu", preview_every=0))
     assert not (tmp_path / "out").exists()
@@ -129,8 +130,8 @@ def test_where_nothing_can_be_kept_nothing_is_left(
     def fail(*_: object) -> Path:
         raise OSError("FFmpeg said\nmany\nlines")
 
-    monkeypatch.setattr(results, "write_video", fail)
-    monkeypatch.setattr(results.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(video_files, "write_video", fail)
+    monkeypatch.setattr(video_files.tempfile, "tempdir", str(tmp_path))
     before = snapshot(tmp_path)
     with pytest.raises(OutputLost, match=r"\(FFmpeg said\); nor could it be kept elsewhere"):
         list(generate(job, tmp_path / "out", device="cpu", preview_every=0))

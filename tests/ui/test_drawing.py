@@ -23,9 +23,9 @@ from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
 from concat_id.studio.runs import Run
 from concat_id.ui import models
-from concat_id.ui.compare.tab import drawing as compare_drawing
+from concat_id.ui.compare import drawing
 from concat_id.ui.forms.form import note_unknown_words
-from concat_id.ui.panel import preview_area as stage
+from concat_id.ui.panel import preview_area as preview_area
 from concat_id.ui.panel import sidebar
 from concat_id.ui.panel.curve import draw_curve
 from concat_id.ui.texts import COPIED, sentence
@@ -203,7 +203,7 @@ def test_the_curve_of_an_unknown_model_s_run_is_drawn() -> None:
 def test_a_comparison_has_rows_for_what_some_run_has() -> None:
     with_garment = Run(Path("a.mp4"), {"scores": replace(score_frames([None]), garment=0.6).to_dict()}, JOB)
     without = Run(Path("b.mp4"), {"scores": score_frames([0.5]).to_dict()}, JOB)
-    table = compare_drawing.draw_scores([with_garment, without], ["a", "b"])
+    table = drawing.draw_scores([with_garment, without], ["a", "b"])
     rows = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td><td>([^<]+)</td>', table)
     assert rows == [
         ("ArcSim", "&ndash;", "0.500"),

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from concat_id.people import Scenes, render, sample_scenes
-from train.benchmark import to_pictures
+from train.benchmark.people import to_pictures
 
 SIDE_PX = 512
 SCENE_SEED = 3

@@ -26,7 +26,14 @@ from concat_id.references.parsing import Parser
 from concat_id.references.prepare import prepare_background, prepare_garment
 from concat_id.scoring.clip import ClipEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
-from train.benchmark import COMPANIONS, draw_garments, draw_places, garment_scenes, place_scenes, to_pictures
+from train.benchmark.people import (
+    COMPANIONS,
+    draw_garments,
+    draw_places,
+    garment_scenes,
+    place_scenes,
+    to_pictures,
+)
 from train.footage.latents import load_autoencoder
 from train.measure.autoencoder import pass_through
 from train.perception.picture_cache import Pictures, load_pictures, write_chunk_captions
