@@ -219,9 +219,9 @@ def test_the_curve_of_one_frame_stays_inside() -> None:
 
 def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (60, 400, 800, 3), dtype=np.uint8)
-    address = stage.encode_animation(frames, fps=16)
+    address = preview_area.encode_animation(frames, fps=16)
     animation = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-    assert animation.format == "WEBP" and max(animation.size) == stage.MAX_PREVIEW_SIDE_PX
+    assert animation.format == "WEBP" and max(animation.size) == preview_area.MAX_PREVIEW_SIDE_PX
     assert animation.n_frames == 20
     animation.seek(1)
     animation.load()
@@ -229,13 +229,13 @@ def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
 
 
 def test_what_a_run_waits_for_is_drawn_as_far_as_it_is_known() -> None:
-    drawing = stage.draw_progress(Fetching("some/<things>", 2, 14, 12_080_000_000, 32_000_000_000))
+    drawing = preview_area.draw_progress(Fetching("some/<things>", 2, 14, 12_080_000_000, 32_000_000_000))
     assert "Fetching some/&lt;things&gt;, file 3 of 14<" in drawing and ">12.1 of 32 GB<" in drawing
     assert 'aria-valuenow="38"' in drawing
-    assert ">0 of 120 MB<" in stage.draw_progress(Fetching("some/things", 0, 1, 0, 120_000_000))
-    drawing = stage.draw_progress(Fetching("buffalo_l", 1, 2, 0, 0))
+    assert ">0 of 120 MB<" in preview_area.draw_progress(Fetching("some/things", 0, 1, 0, 120_000_000))
+    drawing = preview_area.draw_progress(Fetching("buffalo_l", 1, 2, 0, 0))
     assert 'aria-valuenow="50"' in drawing and " of 0" not in drawing
-    drawing = stage.draw_progress(Loading("Wan"))
+    drawing = preview_area.draw_progress(Loading("Wan"))
     assert "Loading Wan" in drawing and 'aria-valuenow="0"' in drawing
 
 
