@@ -4,8 +4,8 @@
 
 To the losses of `train.autoencoder.autoencoder` come the features of the face parser (as LPIPS, Zhang et al.
 2018, has those of a classifier) and a light adversarial loss (as VQGAN, Esser et al. 2021), weighted so that
-at the last convolution its gradient is a fixed share of the others'. The latents stay: a transformer need not
-learn again.
+at the pixels its gradient is a fixed share of the others'. The latents stay: a transformer need not learn
+again.
 """
 
 from pathlib import Path
@@ -22,6 +22,8 @@ from train.perception.detector import conv_unit
 from train.perception.parser import normalise
 
 DISCRIMINATOR_LR = 4e-4
+# Of a batch: the parser costs more than the decoder.
+FEATURE_FRAMES = 8
 
 
 class ParserFeatures(nn.Module):
@@ -76,7 +78,7 @@ class CrispDecoder(Autoencoder):
         init_from: diffusers folder of the autoencoder to finish.
         parser: folder of the face parser whose features are compared.
         perceptual_weight: of the features' distance.
-        adversarial_share: size of the adversarial gradient against all others', at the last convolution.
+        adversarial_share: size of the adversarial gradient against all others', at the pixels.
         alone_steps: first steps in which the discriminator learns and the decoder does not hear of it.
     """
 
@@ -124,20 +126,19 @@ class CrispDecoder(Autoencoder):
         decoded = self.decode_noisily(video)
         truth, made = _frames(video), _frames(decoded)
 
+        chosen = torch.randperm(len(made))[:FEATURE_FRAMES]
         faithful = self.compare(decoded, video, weight)
-        perceptual = self.features(made, truth)
+        perceptual = self.features(made[chosen], truth[chosen])
         others = faithful + self.hparams.perceptual_weight * perceptual
         self.discriminator.requires_grad_(False)
         adversarial = -self.discriminator(made).float().mean()
         self.discriminator.requires_grad_(True)
-        last = self.vae.decoder.conv_out.weight
-        size, wanted = (
-            torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (adversarial, others)
+        wanted, pull = (
+            torch.autograd.grad(loss, decoded, retain_graph=True)[0] for loss in (others, adversarial)
         )
         share = self.hparams.adversarial_share * (batch_idx >= self.hparams.alone_steps)
-        strength = share * wanted / (size + 1e-8)
         decoder.zero_grad()
-        self.manual_backward(others + strength * adversarial)
+        self.manual_backward(decoded, wanted + share * wanted.norm() / (pull.norm() + 1e-12) * pull)
         decoder.step()
         self.lr_schedulers().step()
 
