@@ -60,7 +60,9 @@ def job(tmp_path: Path) -> Job:
     """A job of the toy preset with one face."""
     from toys import portrait
 
-    from concat_id.job import Job, Reference, Settings
+    from concat_id.job import Job
+    from concat_id.references.reference import Reference
+    from concat_id.settings import Settings
 
     portrait(3).save(tmp_path / "face.png")
     return Job(

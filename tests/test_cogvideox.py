@@ -25,12 +25,13 @@ from concat_id.__main__ import main
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.evaluation.judges import load_judges
 from concat_id.generation import Preview
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading import load
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.own_weights import register_weights
 from concat_id.loading.presets import PRESETS
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -24,10 +24,11 @@ from hostile import (
 from PIL import Image
 
 from concat_id.errors import ForeignVideo, InputError, InvalidJob, PictureTooLarge, UnreadableVideo
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.output.video import Video, read_video
 from concat_id.references.pictures import load_picture
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from concat_id.studio.restore import recall_video
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, get_args
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.loading.memory import VARIABLE, MemoryMode
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.settings import ASKED_SETTINGS, Settings, read_settings
 
 if TYPE_CHECKING:
-    from concat_id.job import Reference
     from concat_id.loading.own_weights import OwnWeights
+    from concat_id.references.reference import Reference
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +43,22 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """How to sample."""
+    for kind in ASKED_SETTINGS:
+        parser.add_argument(f"--{kind.option}", type=kind.type, help=kind.about)
+
+
+def read_settings_options(options: argparse.Namespace) -> Settings:
+    """The settings that the options describe."""
+    return read_settings(
+        {kind.name: getattr(options, kind.option.replace("-", "_")) for kind in ASKED_SETTINGS}
+    )
+
+
 def read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
     """The references that the options describe, in the order of their roles."""
-    from concat_id.job import Reference
+    from concat_id.references.reference import Reference
 
     faces, whole = options.reference or [], options.whole_picture or []
     indices = options.face_index or [None] * len(faces)

@@ -15,8 +15,8 @@ from concat_id.loading.presets import DEFAULT_PRESET
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from concat_id.job import Reference
     from concat_id.references.prepare import PreparedReference
+    from concat_id.references.reference import Reference
     from concat_id.scoring import Target
 
 

@@ -19,9 +19,10 @@ from typing import Any
 
 from concat_id.errors import InputError
 from concat_id.files.text import read_text
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import Task
 from concat_id.references.reference import Reference, Role
+from concat_id.settings import Settings
 
 DEFAULT_BENCHMARK = Path(__file__).resolve().parents[2] / "assets" / "benchmark"
 _PICTURE_SUFFIXES = (

@@ -35,10 +35,10 @@ from concat_id.evaluation.run import (
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
 from concat_id.files.folders import check_folder
-from concat_id.job import Settings
 from concat_id.loading.load import weights_digest
 from concat_id.loading.own_weights import OwnWeights
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from concat_id.job import Settings
 from concat_id.loading.damaged_weights import named_if_damaged
 from concat_id.loading.load import find_tokenizer
 from concat_id.loading.presets import PRESETS
+from concat_id.settings import Settings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

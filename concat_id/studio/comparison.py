@@ -7,27 +7,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from concat_id.errors import NotComparable
-from concat_id.job import MAX_GUIDANCE, Job, Settings
+from concat_id.job import Job
 from concat_id.loading.load import list_missing
 from concat_id.loading.presets import PRESETS, Task
+from concat_id.settings import MAX_GUIDANCE, SETTINGS, SettingKind, Settings
 from concat_id.studio.runs import Run
 
 MAX_SIDES = 4
+# What another model is asked for, too; all else is its own.
+TRANSFERABLE = ("seed", "num_inference_steps", "guidance_scale", "reference_guidance_scale")
 
-# What settings are called in a comparison; texts only by a digest, as votes are published.
+
+def _trait(kind: SettingKind) -> Callable[[Job], str]:
+    """A setting's value; texts only by a digest, as votes are published."""
+    if kind.is_text:
+        return lambda job: hashlib.sha256(kind.word(job.settings).encode()).hexdigest()[:6]
+    return lambda job: kind.word(job.settings)
+
+
+# What differs in a comparison, and how it is called.
 TRAITS: dict[str, Callable[[Job], str]] = {
     "model": lambda job: job.preset,
-    "likeness": lambda job: f"{job.settings.reference_guidance_scale:g}",
-    "guidance": lambda job: f"{job.settings.guidance_scale:g}",
-    "steps": lambda job: str(job.settings.num_inference_steps),
-    "seed": lambda job: str(job.settings.seed),
-    "negative prompt": lambda job: hashlib.sha256(job.settings.negative_prompt.encode()).hexdigest()[:6],
-    "frames": lambda job: str(job.settings.num_frames),
-    "size": lambda job: f"{job.settings.width} × {job.settings.height}",
-    "fps": lambda job: str(job.settings.fps),
-    "noise shift": lambda job: _show(job.settings.shift),
-    "skipped blocks": lambda job: _show(job.settings.skip_guidance_layers),
-    "text tokens": lambda job: _show(job.settings.max_sequence_length),
+    **{kind.label.lower(): _trait(kind) for kind in SETTINGS},
     "LoRA": lambda job: " and ".join(f"{lora.name} at {lora.strength:g}" for lora in job.loras) or "none",
 }
 
@@ -74,8 +75,7 @@ def vary(job: Job, preset: str, settings: Settings) -> Job:
         settings: seed, steps, guidance and likeness as wanted.
     """
     if preset != job.preset:
-        wanted = ("seed", "num_inference_steps", "guidance_scale", "reference_guidance_scale")
-        settings = Settings(**{name: getattr(settings, name) for name in wanted})
+        settings = Settings(**{name: getattr(settings, name) for name in TRANSFERABLE})
     return replace(job, preset=preset, settings=settings).resolve()
 
 
@@ -88,10 +88,3 @@ def _subject(run: Run) -> tuple:
     """What has to be the same for two videos to be compared."""
     choices = [replace(reference, picture="") for reference in run.job.references]
     return run.job.task, run.job.prompt, run.pictures_sha256, tuple(choices)
-
-
-def _show(value: float | tuple[int, ...] | None) -> str:
-    """A setting; runs from before it was written down do not have it."""
-    if value is None:
-        return "unknown"
-    return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else f"{value:g}"

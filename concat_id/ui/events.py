@@ -13,10 +13,10 @@ import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import PREVIEW_EVERY, Progress
-from concat_id.job import count_tokens
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.load import make_ready
 from concat_id.loading.presets import PRESETS, Backbone
+from concat_id.settings import count_tokens
 from concat_id.studio.runs import Library
 from concat_id.ui.texts import sentence
 

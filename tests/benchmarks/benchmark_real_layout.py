@@ -26,9 +26,10 @@ from transformers import PreTrainedModel, T5Config, T5EncoderModel, UMT5Config, 
 
 from concat_id import ConcatIDCogVideoXTransformer3DModel, ConcatIDWanTransformer3DModel
 from concat_id.generation import generate
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from tests.parity.figures import load_shapes
 from tests.sat import write_sat
 from tests.toys import byte_tokenizer

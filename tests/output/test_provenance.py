@@ -19,13 +19,14 @@ from toys import clip_of
 
 from concat_id.__main__ import main
 from concat_id.errors import InvalidCredentials, UnreadableVideo
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.output.credentials import load_credentials
 from concat_id.output.provenance import read_manifest, sign_video, verify
 from concat_id.output.video import read_metadata, read_video, write_video
 from concat_id.output.video_files import describe_run, write_result
 from concat_id.output.watermark import detect, mark
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from toys import is_same_video, portrait, run
 
 from concat_id.errors import OutputLost, OutputUnusable
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.output import video_files as results
 from concat_id.output.provenance import verify
@@ -19,6 +19,7 @@ from concat_id.output.video import read_metadata, read_video
 from concat_id.output.watermark import detect
 from concat_id.references.pictures import load_picture
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 

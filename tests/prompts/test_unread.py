@@ -8,8 +8,9 @@ import pytest
 from toys import run
 
 from concat_id.generation import Progress, generate
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.prompts.unread import describe_unread, find_unread
+from concat_id.settings import Settings
 
 FILLER = "a person waves and smiles and nods and laughs on a beach in the snow at sunset "
 

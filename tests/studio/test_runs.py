@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 
 from concat_id.errors import ForeignVideo, InputError, NotComparable, RunNotFound
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.output.video import write_video
 from concat_id.output.video_files import describe_run, write_result
 from concat_id.references.reference import Reference
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import summarize
+from concat_id.settings import Settings
 from concat_id.studio.comparison import check_comparable, name_differences, vary
 from concat_id.studio.restore import recall_video
 from concat_id.studio.runs import ORDERS, Library, Run

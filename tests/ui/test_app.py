@@ -13,9 +13,10 @@ from studio import PacedRuns, prepare
 
 import app
 from concat_id.errors import WeightsUnavailable
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from concat_id.ui import build_demo
 from concat_id.ui.events import gpu_seconds
 from concat_id.ui.forms.video_format import draw_cost, list_sizes

@@ -56,7 +56,7 @@ def test_a_model_says_what_it_needs_before_it_is_loaded() -> None:
 def test_a_likeness_of_zero_is_shown_as_such() -> None:
     with gr.Blocks():
         panel = build_settings(replace(PRESETS["embedded"], reference_guidance_scale=0.0))
-    assert panel.likeness.value == 0
+    assert panel.inputs["likeness"].value == 0
 
 
 def test_a_form_of_other_fields_is_kept_apart() -> None:

@@ -21,7 +21,7 @@ from concat_id.ui.compare.variation_panel import Making, build_making, wire_maki
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.page_context import Compared, Desk
 from concat_id.ui.panel.preview_area import show_clip
-from concat_id.ui.runs.run_card import describe_age, describe_likeness
+from concat_id.ui.runs.run_card import describe_age
 from concat_id.ui.texts import CHOOSE_RUNS, DELETED, sentence
 
 IN_STEP = Path(__file__).parents[1] / "static" / "in_step.js"
@@ -206,7 +206,5 @@ def _label(run: Run) -> str:
     if len(prompt) > MAX_LABEL_CHARACTERS:
         prompt = f"{prompt[: MAX_LABEL_CHARACTERS - 1]}…"
     settings = run.job.settings
-    facts = (
-        f"likeness {describe_likeness(run.job)}, {settings.num_inference_steps} steps, seed {settings.seed}"
-    )
+    facts = f"likeness {settings.reference_guidance_scale:g}, {settings.num_inference_steps} steps, seed {settings.seed}"
     return f"{prompt} · {facts} · {describe_age(time.time() - run.made)}"

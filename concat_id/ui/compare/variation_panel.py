@@ -11,12 +11,20 @@ import gradio as gr
 
 from concat_id.errors import InvalidJob
 from concat_id.generation import Preview, Result
-from concat_id.job import Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS, Preset
+from concat_id.settings import Settings, read_settings
 from concat_id.studio.comparison import VARIATIONS, presets_at_hand, vary
 from concat_id.studio.runs import Run
 from concat_id.ui.events import GPU_QUEUE, QUIET, as_sentences
-from concat_id.ui.forms.settings import SettingsPanel, build_settings, fill_settings, read_seed, wire_settings
+from concat_id.ui.forms.settings import (
+    KINDS,
+    MODEL_KINDS,
+    SettingsPanel,
+    build_settings,
+    fill_settings,
+    wire_settings,
+)
 from concat_id.ui.page_context import Desk
 from concat_id.ui.panel import preview_area as stage
 
@@ -40,7 +48,7 @@ class Making:
     @property
     def shown(self) -> list[Any]:
         """What a choice of runs changes."""
-        return [self.group, self.model, *self.settings.inputs]
+        return [self.group, self.model, *self.settings.inputs.values()]
 
     @property
     def running(self) -> list[Any]:
@@ -114,11 +122,11 @@ def wire_making(making: Making, desk: Desk, chosen: gr.Dropdown, join: Join) -> 
 
     wire_settings(making.settings)
     runs = [start(button, partial(_vary, name)) for name, button in making.variations.items()]
-    runs.append(start(making.make, _read_form, [making.model, *making.settings.inputs]))
+    runs.append(start(making.make, _read_form, [making.model, *making.settings.inputs.values()]))
     making.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, making.stop, cancels=runs, **QUIET
     )
-    making.model.input(fill, [making.model, chosen], making.settings.inputs, **QUIET)
+    making.model.input(fill, [making.model, chosen], list(making.settings.inputs.values()), **QUIET)
 
 
 def _run(
@@ -160,20 +168,12 @@ def _vary(name: str, base: Job) -> Job:
 
 def _read_form(base: Job, preset: str, *form: Any) -> Job:
     """What the form asks for. Args: form: as `SettingsPanel.inputs` has it."""
-    negative_prompt, seed, steps, guidance, likeness = form
-    settings = replace(
-        base.settings,
-        negative_prompt=negative_prompt,
-        seed=read_seed(seed),
-        num_inference_steps=int(steps),
-        guidance_scale=float(guidance),
-        reference_guidance_scale=float(likeness),
-    )
-    return vary(base, preset, settings)
+    values = dict(zip((kind.name for kind in KINDS), form, strict=True))
+    return vary(base, preset, read_settings(values, base.settings))
 
 
 def _suggest(base: Job, preset: str) -> Settings:
     """The settings to begin with for another model: its own steps and strengths."""
-    own = {"num_inference_steps": None, "guidance_scale": None, "reference_guidance_scale": None}
+    own = {field: None for kind in MODEL_KINDS if not kind.is_text for field in kind.fields}
     settings = replace(base.settings, **own)
     return vary(base, preset, settings).settings

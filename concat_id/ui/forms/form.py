@@ -14,10 +14,11 @@ import gradio as gr
 
 from concat_id.errors import InvalidJob
 from concat_id.generation import Preview, Result
-from concat_id.job import SEED_LIMIT, Job, Settings
+from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.prompts.unread import describe_unread
 from concat_id.prompts.vocabulary import find_unknown_words
+from concat_id.settings import SEED_LIMIT, Settings
 from concat_id.studio.comparison import MAX_SIDES
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
 from concat_id.ui.forms.abilities import build_abilities, show_abilities
@@ -45,7 +46,7 @@ from concat_id.ui.panel import preview_area as stage
 from concat_id.ui.panel import sidebar
 from concat_id.ui.panel.preview_area import Stage, build_stage
 from concat_id.ui.server.endpoint import add_endpoint
-from concat_id.ui.tasks import SETTINGS, TaskForm
+from concat_id.ui.tasks import TaskForm
 from concat_id.ui.texts import CHOOSE_FIRST, STOPPED, UNKNOWN_WORDS
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class FormTab:
     @property
     def kept(self) -> dict[str, gr.components.Component]:
         """What a browser keeps, by the names that programs have for it."""
-        settings = dict(zip(SETTINGS, [*self.settings.inputs, self.choice.model], strict=True))
-        return {"prompt": self.prompt, **settings} | self.format.inputs | self.lora.inputs
+        panels = self.settings.inputs | {"model": self.choice.model} | self.format.inputs | self.lora.inputs
+        return {"prompt": self.prompt} | panels
 
     @property
     def shown(self) -> list[gr.components.Component]:

@@ -13,7 +13,7 @@ import gradio as gr
 from concat_id.loading.load import list_missing
 from concat_id.loading.presets import PRESETS, Preset
 from concat_id.ui.events import QUIET
-from concat_id.ui.forms.settings import SettingsPanel
+from concat_id.ui.forms.settings import MODEL_KINDS, SettingsPanel, fill_settings
 from concat_id.ui.texts import FETCHED_AT_FIRST_USE, ON_THIS_MACHINE
 
 
@@ -68,10 +68,9 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
         }
 
     def suggest_pace(name: str) -> dict[Any, Any]:
-        updates = suggest(choice, settings, name)
         # Draft and quality share what the visitor wrote; another model has a negative prompt of its own.
-        del updates[settings.negative_prompt]
-        return updates
+        sampling = [kind for kind in MODEL_KINDS if not kind.is_text]
+        return {choice.model: name, **fill_settings(settings, PRESETS[name], sampling)}
 
     suggested = list_suggested(choice, settings)
     choice.model.change(describe, choice.model, [choice.pace, choice.needs], **QUIET)
@@ -81,20 +80,12 @@ def wire_model_choice(choice: ModelChoice, settings: SettingsPanel) -> None:
 
 def list_suggested(choice: ModelChoice, settings: SettingsPanel) -> list[gr.components.Component]:
     """What `suggest` changes."""
-    sliders = [settings.steps, settings.guidance, settings.likeness]
-    return [choice.model, *sliders, settings.negative_prompt]
+    return [choice.model, *(settings.inputs[kind.name] for kind in MODEL_KINDS)]
 
 
 def suggest(choice: ModelChoice, settings: SettingsPanel, name: str) -> dict[Any, Any]:
     """The updates that choose a model, with the settings it was made for."""
-    preset = PRESETS[name]
-    return {
-        choice.model: name,
-        settings.steps: preset.num_inference_steps,
-        settings.guidance: preset.guidance_scale,
-        settings.likeness: preset.reference_guidance_scale,
-        settings.negative_prompt: preset.negative_prompt,
-    }
+    return {choice.model: name, **fill_settings(settings, PRESETS[name], MODEL_KINDS)}
 
 
 def list_versions(name: str) -> list[tuple[str, str]]:

@@ -9,30 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InvalidJob
-from concat_id.job import SEED_LIMIT
+from concat_id.settings import FORM_SETTINGS, SEED_LIMIT, SettingKind, Slider
 from concat_id.ui.texts import NEGATIVE_PLACEHOLDER
 
 if TYPE_CHECKING:
-    from concat_id.job import Settings
     from concat_id.loading.presets import Preset
+    from concat_id.settings import Settings
+
+# Size and length depend on the model, and have a panel of their own.
+KINDS = tuple(kind for kind in FORM_SETTINGS if kind.widget not in ("size", "length"))
+# Of the model; a visitor's own seed outlives a change of model.
+MODEL_KINDS = tuple(kind for kind in KINDS if kind.widget != "seed")
 
 
 @dataclass(frozen=True)
 class SettingsPanel:
     """The settings' components."""
 
-    negative_prompt: gr.Textbox
-    seed: gr.Textbox
+    inputs: dict[str, gr.components.Component]  # by the names that programs have for them
     dice: gr.Button
-    steps: gr.Slider
-    guidance: gr.Slider
-    likeness: gr.Slider
-
-    @property
-    def inputs(self) -> list[gr.components.Component]:
-        """The values, in the order in which `tasks.SETTINGS` names them."""
-        return [self.negative_prompt, self.seed, self.steps, self.guidance, self.likeness]
 
 
 def build_settings(
@@ -44,72 +39,74 @@ def build_settings(
         page: goes before the elements' names on pages that are not the first with such a panel.
         above: what to place above them, not rendered yet.
     """
+    inputs: dict[str, gr.components.Component] = {}
     with gr.Accordion(
         "Advanced settings", open=False, elem_id=f"{page}advanced", elem_classes="cid-advanced"
     ):
         for component in above:
             component.render()
-        negative_prompt = gr.Textbox(
-            preset.negative_prompt,
-            label="Negative prompt",
-            placeholder=NEGATIVE_PLACEHOLDER,
-            lines=1,
-            max_lines=4,
-        )
-        with gr.Row(elem_classes="cid-seed"):
-            # A number field would turn empty into 0.
-            seed = gr.Textbox(
-                label="Seed",
-                placeholder="random",
-                info="Empty or -1: a new one for every video.",
-                elem_id=f"{page}seed",
-            )
-            dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
-        steps = gr.Slider(
-            1,
-            100,
-            preset.num_inference_steps,
-            step=1,
-            precision=0,
-            label="Steps",
-            info="More steps: finer and slower.",
-        )
-        guidance = gr.Slider(
-            1,
-            12,
-            preset.guidance_scale,
-            step=0.1,
-            label="Guidance",
-            info="How strictly the prompt is followed.",
-        )
-        likeness = gr.Slider(
-            0,
-            4,
-            preset.reference_guidance_scale,
-            step=0.1,
-            label="Likeness",
-            info="1: as the method does it, and fastest. Higher: more alike. Lower: more freely edited.",
-            elem_id=f"{page}likeness",
-        )
-    return SettingsPanel(negative_prompt, seed, dice, steps, guidance, likeness)
+        for kind in KINDS:
+            if kind.widget == "seed":
+                with gr.Row(elem_classes="cid-seed"):
+                    inputs[kind.name] = _build_seed(kind, page)
+                    dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
+            elif isinstance(kind.widget, Slider):
+                inputs[kind.name] = _build_slider(kind, kind.widget, kind.fill(preset), page)
+            else:
+                inputs[kind.name] = gr.Textbox(
+                    kind.fill(preset),
+                    label=kind.label,
+                    placeholder=NEGATIVE_PLACEHOLDER,
+                    lines=1,
+                    max_lines=4,
+                )
+    return SettingsPanel(inputs, dice)
+
+
+def _build_seed(kind: SettingKind, page: str) -> gr.Textbox:
+    # A number field would turn empty into 0.
+    return gr.Textbox(
+        label=kind.label,
+        placeholder="random",
+        info="Empty or -1: a new one for every video.",
+        elem_id=f"{page}{kind.name}",
+    )
+
+
+def _build_slider(kind: SettingKind, slider: Slider, value: float, page: str) -> gr.Slider:
+    return gr.Slider(
+        slider.low,
+        slider.high,
+        value,
+        step=slider.step,
+        precision=0 if kind.type is int else None,
+        label=kind.label,
+        info=slider.info,
+        elem_id=f"{page}{kind.name}",
+    )
 
 
 def wire_settings(panel: SettingsPanel) -> None:
     """The dice."""
     panel.dice.click(
-        roll_seed, outputs=panel.seed, queue=False, show_progress="hidden", api_visibility="private"
+        roll_seed, outputs=panel.inputs["seed"], queue=False, show_progress="hidden", api_visibility="private"
     )
 
 
-def fill_settings(panel: SettingsPanel, settings: Settings) -> dict[Any, Any]:
-    """The updates that restore a resolved job's settings."""
-    return {
-        panel.negative_prompt: settings.negative_prompt,
-        panel.seed: str(settings.seed),
-        panel.steps: _reach(panel.steps, settings.num_inference_steps),
-        panel.guidance: _reach(panel.guidance, settings.guidance_scale),
-        panel.likeness: _reach(panel.likeness, settings.reference_guidance_scale),
-    }
+def fill_settings(
+    panel: SettingsPanel, settings: Settings | Preset, kinds: Sequence[SettingKind] = KINDS
+) -> dict[Any, Any]:
+    """The updates that restore a resolved job's settings, or a preset's own."""
+    updates = {}
+    for kind in kinds:
+        component, value = panel.inputs[kind.name], kind.fill(settings)
+        if kind.widget == "seed":
+            updates[component] = str(value)
+        elif isinstance(kind.widget, Slider):
+            updates[component] = _reach(component, value)
+        else:
+            updates[component] = value
+    return updates
 
 
 def _reach(slider: gr.Slider, value: float) -> dict[str, Any]:
@@ -120,13 +117,3 @@ def _reach(slider: gr.Slider, value: float) -> dict[str, Any]:
 def roll_seed() -> str:
     """A seed to keep."""
     return str(secrets.randbelow(SEED_LIMIT))
-
-
-def read_seed(value: str | float | None) -> int | None:
-    """The seed in a field or from a program; None if it was left empty."""
-    if value is None or str(value).strip() == "":
-        return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError) as error:
-        raise InvalidJob(f"the seed must be a whole number, got '{value}'; or leave it empty.") from error

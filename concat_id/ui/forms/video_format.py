@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from concat_id.errors import InputError
-from concat_id.job import Settings, count_tokens, format_size, parse_size
 from concat_id.loading.presets import PRESETS
+from concat_id.settings import Settings, count_tokens, format_size, parse_size
 from concat_id.ui.events import QUIET
 from concat_id.ui.texts import FORMAT_COST, FORMAT_LENGTH, SIZE_INFO, sentence
 

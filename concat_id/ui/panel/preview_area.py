@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from concat_id.generation import Preview, Progress, Result
-    from concat_id.job import Settings
     from concat_id.loading.presets import Preset
+    from concat_id.settings import Settings
     from concat_id.studio.runs import Run
 
 MAX_ENLARGEMENT = 2

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from concat_id.loading.presets import PRESETS
+from concat_id.settings import ASKED_SETTINGS
 
 if TYPE_CHECKING:
     from concat_id.job import Job
@@ -39,28 +40,19 @@ def draw_run(run: Run) -> str:
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     """Name and value of everything that made the video."""
-    settings = run.job.settings
     yield "Made", describe_age(time.time() - run.made)
     yield "Model", describe_model(run.job)
-    yield "Seed", str(settings.seed)
-    yield "Steps", str(settings.num_inference_steps)
-    yield "Guidance", f"{settings.guidance_scale:g}"
-    yield "Likeness", describe_likeness(run.job)
     for lora in run.job.loras:
         yield "LoRA", f"{lora.name} at {lora.strength:g}"
-    if settings.negative_prompt:
-        yield "Negative prompt", settings.negative_prompt
-    yield "Video", f"{settings.width} × {settings.height}, {settings.num_frames} frames, {settings.fps} fps"
+    for kind in ASKED_SETTINGS:
+        value = kind.word(run.job.settings)
+        if value:  # a negative prompt may be empty
+            yield kind.label, value
 
 
 def describe_model(job: Job) -> str:
     """The preset's title, or its name when this version does not know it."""
     return PRESETS[job.preset].title if job.preset in PRESETS else job.preset
-
-
-def describe_likeness(job: Job) -> str:
-    """The strength of the reference, as the form has it."""
-    return f"{job.settings.reference_guidance_scale:g}"
 
 
 def describe_age(seconds: float) -> str:

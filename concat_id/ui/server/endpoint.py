@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from concat_id.generation import Progress, Result
-from concat_id.job import MAX_GUIDANCE, MAX_STEPS
+from concat_id.settings import FORM_SETTINGS, SettingKind
 from concat_id.ui.events import GPU_QUEUE, Event, Runner
 from concat_id.ui.tasks import TaskForm
 
@@ -58,17 +58,19 @@ def add_endpoint(
 
 def _build_blanks() -> dict[str, gr.components.Component]:
     """What programs may leave to the model they name, while the page's fields always hold a value."""
-    return {
-        "negative_prompt": gr.Textbox(None, visible=False, label="Negative prompt"),
-        "seed": gr.Number(None, visible=False, label="Seed", precision=0),
-        "steps": gr.Number(None, visible=False, label="Steps", precision=0, minimum=1, maximum=MAX_STEPS),
-        "guidance": gr.Number(None, visible=False, label="Guidance", minimum=0, maximum=MAX_GUIDANCE),
-        "size": gr.Textbox(None, visible=False, label="Size"),
+    blanks = {kind.name: _build_blank(kind) for kind in FORM_SETTINGS}
+    return blanks | {
         "lora": gr.Textbox(None, visible=False, label="LoRA"),
         "lora_strength": gr.Number(None, visible=False, label="Strength of the LoRA"),
-        "frames": gr.Number(None, visible=False, label="Frames", precision=0, minimum=1),
-        "likeness": gr.Number(None, visible=False, label="Likeness", minimum=0, maximum=MAX_GUIDANCE),
     }
+
+
+def _build_blank(kind: SettingKind) -> gr.components.Component:
+    if kind.type is str:
+        return gr.Textbox(None, visible=False, label=kind.label)
+    low, high = kind.range or (None, None)
+    precision = 0 if kind.type is int else None
+    return gr.Number(None, visible=False, label=kind.label, precision=precision, minimum=low, maximum=high)
 
 
 def _describe(form: TaskForm, name: str) -> Parameter:
