@@ -13,7 +13,7 @@ import gradio as gr
 
 from concat_id.errors import NotComparable
 from concat_id.loading.presets import PRESETS
-from concat_id.studio.comparison import MAX_SIDES, check_comparable, name_differences
+from concat_id.studio.comparison import MAX_SIDES, TRAITS, check_comparable, name_differences
 from concat_id.studio.runs import Run
 from concat_id.ui.compare.ballot import Ballot, build_ballot, build_tally, cast_vote, wire_tally
 from concat_id.ui.compare.drawing import TRANSPORT, draw_notice, draw_scores, draw_side, draw_tally
@@ -205,6 +205,5 @@ def _label(run: Run) -> str:
     prompt = run.job.prompt
     if len(prompt) > MAX_LABEL_CHARACTERS:
         prompt = f"{prompt[: MAX_LABEL_CHARACTERS - 1]}…"
-    settings = run.job.settings
-    facts = f"likeness {settings.reference_guidance_scale:g}, {settings.num_inference_steps} steps, seed {settings.seed}"
+    facts = ", ".join(f"{name} {TRAITS[name](run.job)}" for name in ("likeness", "steps", "seed"))
     return f"{prompt} · {facts} · {describe_age(time.time() - run.made)}"
