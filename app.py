@@ -74,6 +74,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def warm(preset: str) -> None:
     """Load everything that a run needs, so that the first visitor does not wait for it."""
+    from concat_id.job import take_more_than_faces
     from concat_id.loading.load import (
         load_clothes_parser,
         load_curricular,
@@ -87,7 +88,7 @@ def warm(preset: str) -> None:
     load_face_tools(preset)
     load_curricular(preset)
     load_video_text(preset)
-    if not {"try-on", "background"}.isdisjoint(PRESETS[preset].tasks):
+    if take_more_than_faces(PRESETS[preset].tasks):
         load_clothes_parser(preset)
     load_pipeline(preset)
 

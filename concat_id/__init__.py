@@ -18,6 +18,8 @@ _HOMES = {
     "PRESETS": "concat_id.loading.presets",
     "load_pipeline": "concat_id.loading.load",
     "Job": "concat_id.job",
+    "Reference": "concat_id.references.reference",
+    "Settings": "concat_id.settings",
     "generate": "concat_id.generation",
 }
 __all__ = list(_HOMES)

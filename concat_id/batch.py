@@ -22,7 +22,7 @@ from concat_id.files.text import read_text
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
 from concat_id.loading.load import weights_digest
-from concat_id.references.prepare import load_reference
+from concat_id.references.roles import load_reference
 
 LOGGER = logging.getLogger(__name__)
 

@@ -36,12 +36,9 @@ from concat_id.prompts.unread import describe_unread
 from concat_id.references.prepare import (
     MIN_FACE_PX,
     PreparedReference,
-    load_reference,
-    prepare_background,
-    prepare_face,
-    prepare_garment,
 )
 from concat_id.references.reference import Reference
+from concat_id.references.roles import ROLES, load_reference
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
@@ -211,22 +208,12 @@ def prepare_picture(
     Args:
         min_face_px: side of the smallest face that is one.
     """
-    if reference.role == "garment":
-        return prepare_garment(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
-    if reference.role == "background":
-        return prepare_background(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
-    tools = load_face_tools(preset)
+    kind = ROLES[reference.role]
+    tools = load_face_tools(preset) if kind.tools == "faces" else load_clothes_parser(preset)
     try:
-        return prepare_face(
-            picture,
-            tools.finder,
-            tools.parser,
-            face_index=reference.face_index,
-            whole_picture=reference.whole_picture,
-            min_face_px=min_face_px,
-        )
+        return kind.prepare(picture, tools, reference, min_face_px)
     except NoFaceFound as error:
-        if PRESETS[preset].knows_drawn_people_only:
+        if PRESETS[preset].domain == "drawn":
             raise NoFaceFound(f"{error} {DRAWN_ONLY}") from error
         raise
 
@@ -270,8 +257,7 @@ def describe_target(
         tools.scorer,
         tuple(faces),
         load_clothes_parser(preset) if others else None,
-        garment=others.get("garment"),
-        place=others.get("background"),
+        others=others,
         curricular=curricular,
         video_text=load_video_text(preset) if with_text else None,
     )

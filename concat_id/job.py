@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from textwrap import shorten
@@ -32,6 +32,11 @@ _TAKES: dict[Task, str] = {
 }
 
 MAX_LORA_STRENGTH = 4
+
+
+def take_more_than_faces(tasks: Iterable[Task]) -> bool:
+    """Whether one of these tasks has a reference that the clothes parser looks at."""
+    return any(role != "face" for task in tasks for roles in TASK_ROLES[task] for role in roles)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.loading.memory import VARIABLE, MemoryMode
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.references.reference import ABOUT_ROLES, OTHER_ROLES, Role
 from concat_id.settings import ASKED_SETTINGS, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -19,14 +20,9 @@ if TYPE_CHECKING:
 def add_references(parser: argparse.ArgumentParser) -> None:
     """The pictures."""
     add = parser.add_argument
-    add(
-        "--reference",
-        type=Path,
-        action="append",
-        help="picture of a person; once for each, from left to right",
-    )
-    add("--garment", type=Path, help="picture of what the person wears")
-    add("--background", type=Path, help="picture of the place")
+    add("--reference", type=Path, action="append", help=ABOUT_ROLES["face"])
+    for role in OTHER_ROLES:
+        add(f"--{role}", type=Path, help=ABOUT_ROLES[role])
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +34,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         action="append",
         nargs="?",
         const="face",
-        choices=("face", "garment", "background"),
+        choices=get_args(Role),
         help="use the pictures of this role as they are (default: face)",
     )
 
@@ -64,7 +60,7 @@ def read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
     indices = options.face_index or [None] * len(faces)
     if len(indices) != len(faces):
         raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
-    others = {"garment": options.garment, "background": options.background}
+    others = {role: getattr(options, role) for role in OTHER_ROLES}
     return (
         *(
             Reference("face", face, index, "face" in whole)

@@ -57,7 +57,7 @@ def _read_target(
 ) -> tuple[Target, tuple[str, ...]]:
     """What references name to compare a video with, and what the user should know of them."""
     from concat_id.generation import collect_notes, describe_target
-    from concat_id.references.prepare import load_reference
+    from concat_id.references.roles import load_reference
 
     pictures = [load_reference(reference) for reference in references]
     prepared = [

@@ -121,7 +121,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
 
 def evaluate_truth(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     """Measure the truth of a preset's cases, as drawn and through its autoencoder: the judges' ceiling."""
-    if not PRESETS[plan.preset].knows_drawn_people_only:
+    if PRESETS[plan.preset].domain != "drawn":
         raise InvalidJob(f"preset '{plan.preset}' shows photographed people; only drawn ones have a truth.")
     check_drawn(_read_benchmark(plan), plan.people or plan.benchmark)
     for name in TRUTHS:

@@ -10,6 +10,7 @@ from concat_id.loading.weights import Source
 
 Task = Literal["single", "multi", "try-on", "background"]
 Backbone = Literal["wan", "cogvideox"]
+Domain = Literal["drawn", "photographed"]
 
 # By backbone: the pipeline's public name, and how many frames more make the next longer video.
 PIPELINES: dict[Backbone, str] = {"wan": "ConcatIDWanPipeline", "cogvideox": "ConcatIDCogVideoXPipeline"}
@@ -27,6 +28,7 @@ class Preset:
 
     title: str
     backbone: Backbone
+    domain: Domain  # whom it knows: drawn people, by the words of their captions alone, or photographed ones
     tasks: tuple[Task, ...]
     max_references: int
     # Weights, see `concat_id.loading.weights`
@@ -71,11 +73,6 @@ class Preset:
         """A video has a multiple of it and 1 frame more."""
         return FRAME_STRIDES[self.backbone]
 
-    @property
-    def knows_drawn_people_only(self) -> bool:
-        """Whether it was made of the drawn people, and by the words of their captions alone."""
-        return isinstance(self.score_pack, Path)
-
 
 _WAN_NEGATIVE_PROMPT = (
     "Bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, "
@@ -90,6 +87,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
     return Preset(
         title=title,
         backbone="wan",
+        domain="photographed",
         tasks=("single",),
         max_references=1,
         base="hub:Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
@@ -151,6 +149,7 @@ def _cogvideox_5b(title: str, repository: str, num_people: int) -> Preset:
 _EMBEDDED = Preset(
     title="Embedded model: drawn people",
     backbone="wan",
+    domain="drawn",
     tasks=("single", "multi", "try-on", "background"),
     max_references=3,
     base=EMBEDDED,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def find_unknown_words(prompt: str, preset: str) -> list[str]:
     """The words, in lower case and in their order, each once; none for models that read any text."""
     model = PRESETS[preset]
-    if not model.knows_drawn_people_only:
+    if model.domain != "drawn":
         return []
     tokenizer = _load_tokenizer(Path(model.base) / "tokenizer" / "tokenizer.json")
     text = tokenizer.normalizer.normalize_str(prompt)

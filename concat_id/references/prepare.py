@@ -14,8 +14,6 @@ from concat_id.references.faces import Face, FaceFinder, align_face
 from concat_id.references.garments import cut_garment, put_on_black, shrink
 from concat_id.references.parsing import BACKGROUND, CLOTH, EARRING, HAT, NECKLACE, Parser
 from concat_id.references.photographs import is_photographed
-from concat_id.references.pictures import load_picture
-from concat_id.references.reference import Reference
 from concat_id.references.upright import find_upright
 
 CROP_PX = 448
@@ -88,11 +86,6 @@ def prepare_face(
     masked, mask_notes = mask_face(crop, parser)
     photographed = is_photographed(upright.picture, face)
     return PreparedReference(masked, face, faces, (*notes, *mask_notes), photographed, upright.picture)
-
-
-def load_reference(reference: Reference) -> Image.Image:
-    """The picture of a reference, as it is prepared and kept beside the video."""
-    return load_picture(reference.picture, keep_alpha=reference.role == "garment")
 
 
 def prepare_garment(

@@ -7,6 +7,13 @@ from typing import Literal
 
 # In the order in which a model gets the references; faces as the people stand, from left to right.
 Role = Literal["face", "garment", "background"]
+# For `--help`.
+ABOUT_ROLES: dict[Role, str] = {
+    "face": "picture of a person; once for each, from left to right",
+    "garment": "picture of what the person wears",
+    "background": "picture of the place",
+}
+OTHER_ROLES = tuple(role for role in ABOUT_ROLES if role != "face")
 
 
 @dataclass(frozen=True)

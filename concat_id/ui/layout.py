@@ -17,6 +17,7 @@ from concat_id.generation import describe_person
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import EMBEDDED, PRESETS, Task
 from concat_id.references.reference import Role
+from concat_id.references.roles import ROLES
 from concat_id.studio.runs import Library
 from concat_id.studio.votes import Ballots
 from concat_id.ui.compare.tab import build_compare_tab, wire_compare_tab
@@ -39,7 +40,6 @@ from concat_id.ui.theme import STYLE_SHEET, build_theme
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 RESULTS = EMBEDDED / "results"
-EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "background": "places"}
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
@@ -137,7 +137,7 @@ def build_demo(
 
 def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
     """The PNG pictures that a folder offers for each role."""
-    return {role: tuple(sorted((folder / name).glob("*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
+    return {role: tuple(sorted((folder / kind.examples).glob("*.png"))) for role, kind in ROLES.items()}
 
 
 def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **options: Any) -> Any:

@@ -106,7 +106,7 @@ class Desk:
     def _prepare(self, model: str, reference: Reference) -> PreparedReference:
         """A reference; where a model knows drawn ones only, with a word on what may be none."""
         prepared = self.prepare(reference, preset=model)
-        if not PRESETS[model].knows_drawn_people_only:
+        if PRESETS[model].domain != "drawn":
             return replace(prepared, photographed=False)
         # Of clothes and places nothing tells photographed ones.
         examples = self.examples[reference.role]

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import lightning as L
 import torch
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from concat_id.references.reference import Role
 from train.curation.mining import PairKind
 
-ROLE_ORDER: tuple[Role, ...] = ("face", "garment", "background")
+ROLE_ORDER: tuple[Role, ...] = get_args(Role)
 Batch = dict[str, Tensor | list[str] | str]
 
 

@@ -7,25 +7,12 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from concat_id.scoring.metrics import METRICS, Metric
 from concat_id.studio.votes import CRITERIA
-from concat_id.ui.panel.sidebar import OF_FACES
 
 if TYPE_CHECKING:
     from concat_id.studio.runs import Run
     from concat_id.studio.votes import Tally
-
-# What is called how, where it is found, and in how many decimals it is given.
-SCORES = (
-    ("ArcSim", "arcsim", 3),
-    ("CurSim", "cursim", 3),
-    ("ViCLIP", "viclip", 3),
-    ("CLIPDist", "clipdist", 3),
-    ("Garment", "garment", 3),
-    ("Place", "background", 3),
-    ("Frames with a face", "face_rate", 2),
-)
-# What every run has; of the others, rows are drawn where some run has them.
-ALWAYS = ("arcsim", "clipdist", "face_rate")
 
 # The bar that plays all of them; `in_step.js` makes it work.
 TRANSPORT = (
@@ -53,26 +40,27 @@ def draw_scores(runs: Sequence[Run], settings: Sequence[str]) -> str:
     with_difference = len(runs) == 2
     heads += '<th scope="col">Difference</th>' if with_difference else ""
     rows = []
-    for title, field, decimals in SCORES:
-        values = [_score(run, field) for run in runs]
-        if field not in ALWAYS and not any(value is not None for value in values):
+    for metric in METRICS:
+        values, decimals = [_score(run, metric) for run in runs], metric.decimals
+        is_always_there = metric.role == "face" and not metric.judge
+        if not is_always_there and not any(value is not None for value in values):
             continue
         cells = "".join(f"<td>{_number(value, decimals)}</td>" for value in values)
         if with_difference:
             known = None not in values
             cells += f"<td>{_number(values[1] - values[0] if known else None, decimals, sign=True)}</td>"
-        rows.append(f'<tr><th scope="row">{title}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{metric.title}</th>{cells}</tr>')
     return (
         '<div class="cid-table"><table><caption>Scores</caption><thead><tr><td></td>'
         f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _score(run: Run, field: str) -> float | None:
+def _score(run: Run, metric: Metric) -> float | None:
     """A score of a run; None where there was no face to compare or none was found."""
-    if run.scores is None or (field in OF_FACES and not run.scores.face_rate):
+    if run.scores is None or (metric.of_faces and not run.scores.face_rate):
         return None
-    return getattr(run.scores, field)
+    return getattr(run.scores, metric.field)
 
 
 def _number(value: float | None, decimals: int, *, sign: bool = False) -> str:

@@ -12,7 +12,7 @@ from concat_id.ui.texts import CAN_SHOW, CANNOT_SHOW
 
 def build_abilities(model: str, page: str) -> gr.HTML:
     """Lay the fold out. Args: page: goes before the element's name on pages that are not the first."""
-    knows_drawn = PRESETS[model].knows_drawn_people_only
+    knows_drawn = PRESETS[model].domain == "drawn"
     return gr.HTML(
         draw_abilities(), visible=knows_drawn, container=False, elem_id=f"{page}can", elem_classes="cid-can"
     )
@@ -20,7 +20,7 @@ def build_abilities(model: str, page: str) -> gr.HTML:
 
 def show_abilities(model: str) -> gr.HTML:
     """The update for another model: of those for photographs there is no such list."""
-    return gr.HTML(visible=PRESETS[model].knows_drawn_people_only)
+    return gr.HTML(visible=PRESETS[model].domain == "drawn")
 
 
 def draw_abilities() -> str:

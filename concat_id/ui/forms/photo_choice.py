@@ -36,7 +36,7 @@ class PhotoChoice:
 
 def find_photo_model(models: Sequence[str]) -> str | None:
     """The first of these presets that knows photographed people."""
-    return next((name for name in models if not PRESETS[name].knows_drawn_people_only), None)
+    return next((name for name in models if PRESETS[name].domain != "drawn"), None)
 
 
 def build_photo_choice(photo_model: str | None, page: str) -> PhotoChoice:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from concat_id.evaluation.paper import STAGE_3
+from concat_id.job import TASK_ROLES
 from concat_id.loading.presets import PRESETS
 from concat_id.loading.weights import describe_fetching, find
 from concat_id.scoring.copying import copies_reference
+from concat_id.scoring.metrics import Metric, list_cards
 from concat_id.ui.panel.curve import draw_curve
 from concat_id.ui.panel.face_strip import cut_strip
 from concat_id.ui.texts import (
@@ -40,35 +41,6 @@ MAX_NAMED_FRAMES = 4
 NOTHING_TO_COMPARE = "No face was found in the reference, so there is nothing to compare with."
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A score's card: how it is called, read, and what the paper reports for it."""
-
-    field: str
-    title: str
-    meaning: str
-    paper: float | None = None
-    judge: str | None = None  # of what only finished videos are scored by: the preset's field of its weights
-
-
-_ARCSIM = Metric("arcsim", "ArcSim", "likeness to the reference face")
-_CURSIM = Metric("cursim", "CurSim", "likeness by a second recogniser", judge="curricular")
-_VICLIP = Metric("viclip", "ViCLIP", "match of video and prompt", judge="video_clip")
-_CLIPDIST = Metric("clipdist", "CLIPDist", "how freely the face was edited")
-_FACES = (_ARCSIM, _CLIPDIST, _CURSIM, _VICLIP)
-_GARMENT = Metric("garment", "Garment", "likeness by CLIP, lost clothing as 0")
-_PLACE = Metric("background", "Place", "likeness by CLIP, where it can be seen")
-METRICS: dict[Task, tuple[Metric, ...]] = {
-    # The paper's figures are for one person and nothing else.
-    "single": tuple(replace(metric, paper=STAGE_3.to_figures()[metric.field]) for metric in _FACES),
-    "multi": _FACES,
-    "try-on": (*_FACES, _GARMENT),
-    "background": (*_FACES, _PLACE),
-}
-# What only says something where a face was found.
-OF_FACES = ("arcsim", "clipdist", "cursim")
-
-
 def build_sidebar(tasks: Iterable[Task], preset: str) -> dict[Task, gr.HTML]:
     """The collapsible column on the right. Returns its panels; that of the form on screen is seen."""
     with gr.Sidebar(position="right", width=336, elem_classes="cid-sidebar"):
@@ -84,14 +56,14 @@ def build_sidebar(tasks: Iterable[Task], preset: str) -> dict[Task, gr.HTML]:
 
 def draw_idle(task: Task, preset: str) -> str:
     """The panel while nothing is on screen: no numbers."""
-    cards = _cards(METRICS[task], None, PRESETS[preset])
+    cards = _cards(list_cards(TASK_ROLES[task][0]), None, PRESETS[preset], task)
     return _panel("idle", "", f'{cards}<p class="cid-hint">{escape(IDLE_SCORES)}</p>')
 
 
 def draw_preview(preview: Preview, job: Job) -> str:
     """The panel for a preview; scores that were not computed for it stay blank."""
     badge = f"preview, step {preview.index + 1} of {preview.total}"
-    cards = _cards(list_metrics(job), preview.scores, PRESETS[job.preset])
+    cards = _cards(_metrics_of(job), preview.scores, PRESETS[job.preset], job.task)
     return _panel("running", badge, cards + _body(preview.scores, preview.frames, job, preview.seconds))
 
 
@@ -99,7 +71,7 @@ def draw_result(result: Result | Run, frames: np.ndarray) -> str:
     """The panel for the finished video, (T, H, W, 3) uint8; what was not computed of it has no card."""
     scores, job = result.scores, result.job
     # Runs may be of models that this version does not know.
-    cards = _cards(list_metrics(job), scores, PRESETS.get(job.preset), finished=True)
+    cards = _cards(_metrics_of(job), scores, PRESETS.get(job.preset), job.task, finished=True)
     warning = _warn(COPIED) if scores and copies_reference(scores) else ""
     return _panel("final", "final", cards + warning + _body(scores, frames, job, result.seconds))
 
@@ -121,14 +93,18 @@ def _body(scores: Scores | None, frames: np.ndarray, job: Job, seconds: float) -
     return f"{shown}{_facts(scores, job.settings.seed, seconds)}"
 
 
-def list_metrics(job: Job) -> tuple[Metric, ...]:
+def _metrics_of(job: Job) -> tuple[Metric, ...]:
     """What a job's video is measured by."""
-    with_place = job.task == "try-on" and any(reference.role == "background" for reference in job.references)
-    return METRICS[job.task] + ((_PLACE,) if with_place else ())
+    return list_cards(reference.role for reference in job.references)
 
 
 def _cards(
-    metrics: Sequence[Metric], scores: Scores | None, model: Preset | None, *, finished: bool = False
+    metrics: Sequence[Metric],
+    scores: Scores | None,
+    model: Preset | None,
+    task: Task,
+    *,
+    finished: bool = False,
 ) -> str:
     """A card for each score that is or will be there, what the ticks are, and how to get what is missing."""
     missing = [metric for metric in metrics if metric.judge and model and not find(_judge(metric, model))]
@@ -139,12 +115,20 @@ def _cards(
         or getattr(scores, metric.field, None) is not None
         or not (finished or metric in missing)
     ]
+    # The paper's figures are for one person and nothing else.
+    paper = STAGE_3.to_figures() if task == "single" else {}
     cards = "".join(
-        _card(metric, _value(metric, scores), is_due=bool(metric.judge) and not finished) for metric in shown
+        _card(
+            metric,
+            _value(metric, scores),
+            paper.get(metric.field),
+            is_due=bool(metric.judge) and not finished,
+        )
+        for metric in shown
     )
     notes = ""
-    if model and any(metric.paper for metric in shown):
-        notes = f'<p class="cid-hint">{PAPER_TICKS[model.knows_drawn_people_only]}</p>'
+    if model and paper:
+        notes = f'<p class="cid-hint">{PAPER_TICKS[model.domain == "drawn"]}</p>'
     if missing:
         notes += _draw_missing(missing, model)
     return f'<div class="cid-cards">{cards}</div>{notes}'
@@ -165,19 +149,19 @@ def _judge(metric: Metric, model: Preset) -> Source:
 
 def _value(metric: Metric, scores: Scores | None) -> float | None:
     """A score, if there is one."""
-    if scores is None or (metric.field in OF_FACES and not scores.face_rate):
+    if scores is None or (metric.of_faces and not scores.face_rate):
         return None
     return getattr(scores, metric.field)
 
 
-def _card(metric: Metric, value: float | None, *, is_due: bool) -> str:
+def _card(metric: Metric, value: float | None, paper: float | None, *, is_due: bool) -> str:
     """A number, its place between 0 and 1, and the paper's figure as a tick."""
     said = "&ndash;" if value is None else f"{value:.3f}"
     fill = "" if value is None else f'<i style="width:{100 * min(max(value, 0), 1):.1f}%"></i>'
     tick = note = ""
-    if metric.paper is not None:
-        tick = f'<b style="left:{100 * metric.paper:.1f}%"></b>'
-        note = f'<p class="cid-paper">paper {metric.paper:.3f}</p>'
+    if paper is not None:
+        tick = f'<b style="left:{100 * paper:.1f}%"></b>'
+        note = f'<p class="cid-paper">paper {paper:.3f}</p>'
     return (
         f'<article class="cid-card" data-metric="{metric.field}"><h3>{metric.title}</h3>'
         f'<strong class="cid-value">{said}</strong><div class="cid-gauge">{fill}{tick}</div>'
