@@ -25,18 +25,18 @@ from concat_id.ui.events import Generate, Runner, gpu_seconds
 from concat_id.ui.forms.draw_someone import draw_swatches
 from concat_id.ui.forms.form import build_form_tab, wire_form_tab
 from concat_id.ui.forms.multi import build_multi_tab, wire_multi_tab
-from concat_id.ui.forms.reference_slot import NAME_EXAMPLES
 from concat_id.ui.models import draw_header
 from concat_id.ui.page_context import DescribePerson, Desk, PrepareReference, build_visitor, greet_visitor
 from concat_id.ui.panel.sidebar import build_sidebar
 from concat_id.ui.results import build_results_tab
 from concat_id.ui.runs.tab import build_runs_tab, wire_runs_tab
+from concat_id.ui.scripts import read_script
 from concat_id.ui.server.admission import open_queue
 from concat_id.ui.server.forwarded_for import KeepCaller
 from concat_id.ui.server.refusals import answer_in_sentences
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 from concat_id.ui.texts import FOOTNOTE, TITLE
-from concat_id.ui.theme import STYLE_SHEET, build_theme
+from concat_id.ui.theme import STYLE_SHEETS, build_theme
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 RESULTS = EMBEDDED / "results"
@@ -129,7 +129,7 @@ def build_demo(
                     built.append(kind.build(desk))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
         greet_visitor(desk)
-        demo.load(None, js=NAME_EXAMPLES, api_visibility="private")
+        demo.load(None, js=read_script("name_examples"), api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
     return open_queue(answer_in_sentences(demo), limits)
@@ -155,7 +155,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         state_session_capacity=MAX_SESSIONS,
         max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
-        css_paths=STYLE_SHEET,
+        css_paths=STYLE_SHEETS,
         css=draw_swatches(),
         footer_links=["api"],
         run_history=False,

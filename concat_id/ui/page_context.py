@@ -20,6 +20,7 @@ from concat_id.studio.runs import Library
 from concat_id.studio.votes import Ballots
 from concat_id.ui.events import Runner
 from concat_id.ui.forms.reference_slot import Prepare, is_same_file
+from concat_id.ui.scripts import read_script
 from concat_id.ui.texts import DRAWN_THINGS_ONLY, SEEN_ONCE_FETCHED
 
 if TYPE_CHECKING:
@@ -36,12 +37,6 @@ DescribePerson = Callable[..., "Traits"]
 # Gradio encrypts what a browser keeps with this; a random one would lose it whenever the studio is started.
 BROWSER_SECRET = "concat-id-studio"
 
-NEW_TOKEN = (
-    "token => token || [...crypto.getRandomValues(new Uint8Array(16))]"
-    ".map(byte => byte.toString(16).padStart(2, '0')).join('')"
-)
-# A link to a run says what the form should hold: what it held before stays out of the way.
-RECALL = "(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values"
 
 # Settings that a job may have of its own, and no form sets.
 RATE = ("fps",)
@@ -154,7 +149,7 @@ def build_visitor() -> gr.BrowserState:
 
 def greet_visitor(desk: Desk) -> None:
     """Give a browser that comes for the first time its token, without asking the server."""
-    desk.blocks.load(None, desk.visitor, desk.visitor, js=NEW_TOKEN, api_visibility="private")
+    desk.blocks.load(None, desk.visitor, desk.visitor, js=read_script("new_token"), api_visibility="private")
 
 
 def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Component]) -> None:
@@ -166,8 +161,9 @@ def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Co
     """
     components = list(form.values())
     storage_key = "-".join(["concat-id", key, *form])
+    # A link to a run says what the form should hold: what it held before stays out of the way.
     kept = gr.BrowserState(None, storage_key=storage_key, secret=BROWSER_SECRET)
-    blocks.load(None, [kept, *components], components, js=RECALL, api_visibility="private")
+    blocks.load(None, [kept, *components], components, js=read_script("recall"), api_visibility="private")
     gr.on(
         [component.change for component in components],
         None,

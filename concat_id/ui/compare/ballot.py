@@ -13,14 +13,8 @@ from concat_id.studio.comparison import check_comparable, name_differences
 from concat_id.studio.runs import Run
 from concat_id.studio.votes import CRITERIA, Ballots, Candidate
 from concat_id.ui.compare.drawing import draw_tally, name_side
+from concat_id.ui.scripts import read_script
 from concat_id.ui.texts import BLIND, VOTED, VOTED_BEFORE
-
-SAVE_TEXT = """text => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([text], {type: 'text/csv'}));
-    link.download = 'votes.csv';
-    link.click();
-}"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def build_tally() -> tuple[gr.HTML, gr.Button, gr.Textbox]:
 def wire_tally(ballot: Ballot, ballots: Ballots) -> None:
     """Hand all votes over as a file; it is made in the browser."""
     exported = ballot.export.click(ballots.to_csv, None, ballot.csv, api_visibility="private")
-    exported.success(None, ballot.csv, js=SAVE_TEXT, api_visibility="private")
+    exported.success(None, ballot.csv, js=read_script("save_votes"), api_visibility="private")
 
 
 def cast_vote(ballots: Ballots, voter: str, runs: Sequence[Run], choices: Sequence[int | None]) -> None:

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,9 +21,9 @@ from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.page_context import Compared, Desk
 from concat_id.ui.panel.preview_area import show_clip
 from concat_id.ui.runs.run_card import describe_age
+from concat_id.ui.scripts import read_script
 from concat_id.ui.texts import CHOOSE_RUNS, DELETED, sentence
 
-IN_STEP = Path(__file__).parents[1] / "static" / "in_step.js"
 MAX_LABEL_CHARACTERS = 48
 
 
@@ -65,9 +64,7 @@ def build_compare_tab(desk: Desk) -> CompareTab:
         chosen, blind = _build_choice()
         with gr.Row(elem_id="sides", elem_classes="cid-sides"):
             sides = tuple(_build_side(index) for index in range(MAX_SIDES))
-        transport = gr.HTML(
-            TRANSPORT, visible=False, js_on_load=IN_STEP.read_text("utf-8"), elem_id="transport"
-        )
+        transport = gr.HTML(TRANSPORT, visible=False, js_on_load=read_script("in_step"), elem_id="transport")
         notice = gr.HTML(container=False, elem_id="notice")
         group, questions, cast = build_ballot()
         scores = gr.HTML(container=False, elem_id="compare-scores")

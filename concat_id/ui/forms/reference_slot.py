@@ -22,10 +22,10 @@ from concat_id.references.reference import Reference, Role
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.forms.draw_someone import DrawingPanel, build_drawing_panel, show_person, wire_drawing_panel
 from concat_id.ui.forms.photo_choice import PhotoChoice, build_photo_choice
+from concat_id.ui.server.gradio_patches import hand_over_file
 from concat_id.ui.texts import CHOOSE_BELOW, SEEN, SEEN_NOTHING, WHOLE_PICTURE, sentence
 
 if TYPE_CHECKING:
-    from gradio.data_classes import ImageData
     from gradio.events import Dependency
     from PIL.Image import Image
 
@@ -48,17 +48,6 @@ EXAMPLES_OF: dict[Role, str] = {
     "garment": "Example garments",
     "background": "Example places",
 }
-# Gradio's buttons of example pictures have no names for who cannot see them.
-NAME_EXAMPLES = """() => {
-    const name = () => {
-        for (const button of document.querySelectorAll('.cid-people button:not([aria-label])')) {
-            const file = button.querySelector('img')?.src.split('/').pop().replace(/\\.\\w+$/, '');
-            if (file) button.ariaLabel = decodeURIComponent(file).replaceAll('-', ' ');
-        }
-    };
-    name();
-    new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-}"""
 
 _EMPTY = '<div class="cid-crop" data-empty></div>'
 
@@ -185,13 +174,7 @@ def _build_picture(label: str, page: str) -> gr.Image:
         elem_id=f"{page}picture",
         elem_classes="cid-picture",
     )
-    decode = picture.preprocess
-
-    def take_file(payload: ImageData | None) -> str | None:
-        return payload.path if payload and payload.path else decode(payload)
-
-    # On the instance: Gradio writes a stub file beside the source of every component class.
-    picture.preprocess = take_file
+    hand_over_file(picture)
     return picture
 
 

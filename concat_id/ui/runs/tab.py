@@ -18,26 +18,8 @@ from concat_id.ui.page_context import Desk
 from concat_id.ui.panel import sidebar
 from concat_id.ui.panel.preview_area import show_clip
 from concat_id.ui.runs.run_card import caption_run, draw_run
+from concat_id.ui.scripts import read_script
 from concat_id.ui.texts import NO_RUNS, PICTURE_MISSING
-
-# A file is handed over by a link that exists once it is made.
-FETCH = """() => {
-    const link = document.querySelector('#run-file a, a#run-file');
-    (link || document.querySelector('#run-file')).click();
-}"""
-# An MP4 dropped anywhere on the page goes where one can also be chosen.
-CATCH_DROPS = """() => {
-    const isVideo = event => [...(event.dataTransfer?.items ?? [])].some(item => item.type === 'video/mp4');
-    addEventListener('dragover', event => isVideo(event) && event.preventDefault(), true);
-    addEventListener('drop', event => {
-        if (!isVideo(event)) return;
-        event.preventDefault();
-        event.stopPropagation();
-        const input = document.querySelector('input:has(+ #dropped)');
-        input.files = event.dataTransfer.files;
-        input.dispatchEvent(new Event('change', {bubbles: true}));
-    }, true);
-}"""
 
 
 @dataclass(frozen=True)
@@ -215,7 +197,7 @@ def _wire_handing_over(tab: RunsTab, desk: Desk) -> None:
 
     tab.restore.click(restore, tab.opened, outputs, **QUIET)
     desk.blocks.load(follow_link, None, outputs, **QUIET)
-    desk.blocks.load(None, js=CATCH_DROPS, api_visibility="private")
+    desk.blocks.load(None, js=read_script("catch_drops"), api_visibility="private")
     # Tabs come into being when they are first shown: what is dropped needs a place outside of them.
     dropped = gr.UploadButton(file_types=[".mp4"], visible="hidden", elem_id="dropped")
     for upload in (tab.upload, dropped):
@@ -237,7 +219,7 @@ def _wire_files(tab: RunsTab, desk: Desk) -> None:
         made = button.click(
             offer(make), tab.opened, tab.file, show_progress="minimal", api_visibility="private"
         )
-        made.success(None, js=FETCH, api_visibility="private")
+        made.success(None, js=read_script("fetch_file"), api_visibility="private")
 
 
 def _wire_deletion(tab: RunsTab, desk: Desk) -> None:

@@ -19,6 +19,7 @@ import gradio as gr
 from concat_id.errors import InputError, QueueFull, TooManyRuns
 from concat_id.limits import Limits
 from concat_id.ui.events import GPU_QUEUE, QUIET, as_sentences
+from concat_id.ui.server.gradio_patches import Join, list_waiting, replace_push
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -78,24 +79,24 @@ def open_queue(demo: gr.Blocks, limits: Limits) -> gr.Blocks:
         refusal = gr.Button(visible=False).click(_refuse, said, None, **QUIET)
     # Without the routes past the queue: whoever took them would be served at once, beside the others.
     demo.queue(max_size=limits.queue_length + MAX_BRIEF, api_open=False)
-    queue, admission, lock = demo._queue, Admission(limits), asyncio.Lock()
-    join = queue.push
+    admission, lock = Admission(limits), asyncio.Lock()
 
-    async def push(body: Any, request: Request, username: str | None) -> Any:
-        fn = demo.fns.get(body.fn_index)
-        if fn is None or fn.concurrency_id != GPU_QUEUE["concurrency_id"]:
-            return await join(body, request, username)
-        async with lock:  # who is counted has joined before the next one is
-            runs = queue.event_queue_per_concurrency_id.get(GPU_QUEUE["concurrency_id"])
-            waiting = [name_visitor(event.request) for event in (runs.queue if runs else ())]
-            try:
-                admission.admit(name_visitor(request), waiting, time.monotonic())
-            except InputError as error:
-                body.fn_index, body.data = refusal["id"], [str(error)]
-            return await join(body, request, username)
+    def admit_first(join: Join) -> Join:
+        async def push(body: Any, request: Request, username: str | None) -> Any:
+            fn = demo.fns.get(body.fn_index)
+            if fn is None or fn.concurrency_id != GPU_QUEUE["concurrency_id"]:
+                return await join(body, request, username)
+            async with lock:  # who is counted has joined before the next one is
+                waiting = map(name_visitor, list_waiting(demo, GPU_QUEUE["concurrency_id"]))
+                try:
+                    admission.admit(name_visitor(request), list(waiting), time.monotonic())
+                except InputError as error:
+                    body.fn_index, body.data = refusal["id"], [str(error)]
+                return await join(body, request, username)
 
-    # On the instance, as Gradio makes its queue itself.
-    queue.push = push
+        return push
+
+    replace_push(demo, admit_first)
     return demo
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 from concat_id.generation import Progress, Result
 from concat_id.settings import FORM_SETTINGS, SettingKind
 from concat_id.ui.events import GPU_QUEUE, Event, Runner
+from concat_id.ui.server.gradio_patches import describe_input
 from concat_id.ui.tasks import TaskForm
 
 RETURNS = (
@@ -83,12 +84,9 @@ def _describe(form: TaskForm, name: str) -> Parameter:
 
 def _explain(component: gr.components.Component, said: str) -> None:
     """Let clients say more of an argument than its type: what it is, and a slider's range."""
-    info = component.api_info_as_input()
-    about = [said, info.get("description"), info.get("additional_description")]
-    info["additional_description"] = " ".join(filter(None, about))
-    if getattr(component, "maximum", None) is not None:
-        info |= {"minimum": component.minimum, "maximum": component.maximum}
-    component.api_info_as_input = lambda: info
+    has_range = getattr(component, "maximum", None) is not None
+    ends = {"minimum": component.minimum, "maximum": component.maximum} if has_range else {}
+    describe_input(component, [said], **ends)
 
 
 def _document(form: TaskForm) -> str:

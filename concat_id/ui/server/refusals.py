@@ -9,11 +9,11 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import gradio as gr
 from gradio.exceptions import InvalidPathError
 
+from concat_id.ui.server.gradio_patches import wrap_events
 from concat_id.ui.texts import NOT_UPLOADED, OUR_FAULT, WRONG_VALUES, WRONG_VALUES_COUNT, hide_paths
 
 LOGGER = logging.getLogger(__name__)
@@ -25,14 +25,7 @@ MAX_MESSAGE_CHARACTERS = 400
 
 def answer_in_sentences(demo: gr.Blocks) -> gr.Blocks:
     """Let every event of a page answer with its result or a sentence."""
-    process = demo.process_api
-
-    async def process_api(*arguments: Any, **options: Any) -> Any:
-        with _in_sentences():
-            return await process(*arguments, **options)
-
-    # On the instance: the page's events and the calls of programs both end there.
-    demo.process_api = process_api
+    wrap_events(demo, _in_sentences)
     return demo
 
 
