@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from typing import Any, Literal
 
 from concat_id.errors import InvalidJob
@@ -221,7 +220,9 @@ def _check_layers(settings: Settings, _: Preset) -> None:
         require_integer("each of skip_guidance_layers", number, 0, MAX_LAYERS)
 
 
-_in_short = partial(format, format_spec="g")
+def _in_short(value: float) -> str:
+    return f"{value:g}"
+
 
 # In the order in which forms and programs ask for them.
 SETTINGS: tuple[SettingKind, ...] = (
