@@ -29,7 +29,7 @@ def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     """The autoencoder of a training checkpoint, as diffusers' plain class."""
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     arguments = loaded["hyper_parameters"]
-    vae = start_autoencoder(arguments["init_from"], arguments["doubled"])
+    vae = start_autoencoder(arguments["init_from"], arguments.get("doubled", False))
     prefix = "vae."  # a finish has networks of its own beside it
     state = loaded["state_dict"].items()
     vae.load_state_dict(
