@@ -91,6 +91,7 @@ def _load_pipeline(
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     import concat_id
+    from concat_id.models.autoencoder_wan import speed_up
 
     _hide_loading_bars()
     # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
@@ -104,6 +105,8 @@ def _load_pipeline(
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
             pipeline.scheduler.config, use_dynamic_shifting=False
         )
+    if device == "cpu":
+        speed_up(pipeline.vae)
     pipeline.set_progress_bar_config(disable=True)
     return place(pipeline, device, plan)
 
