@@ -88,6 +88,24 @@ def plan_memory(mode: str | None, device: str, folder: Path) -> MemoryPlan:
     )
 
 
+def read_bits(mode: str | None) -> str:
+    """In how many bits a mode has the text encoder, "8bit" or "4bit"; empty where nothing is changed.
+
+    Args:
+        mode: as of `plan_memory`.
+    """
+    return (mode or os.environ.get(VARIABLE) or "").partition("-")[2]
+
+
+def describe_bits(mode: str | None) -> list[str]:
+    """What the user should know of a mode, in sentences."""
+    bits = read_bits(mode).removesuffix("bit")
+    said = (
+        "The text encoder has {} bits: the video differs a little from what the same settings give elsewhere."
+    )
+    return [said.format(bits)] if bits else []
+
+
 def measure_weights(folder: Path) -> int:
     """Bytes of a model's weights in 16 bits, whatever its files have: released text encoders have 32."""
     from safetensors import safe_open

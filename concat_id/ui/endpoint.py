@@ -33,7 +33,7 @@ def add_endpoint(
     """
 
     def generate(*values: Any) -> Iterator[tuple[str | None, str | None, dict[str, Any]]]:
-        for event in runner.run(form.make_job(*values)):
+        for event in runner.run(form.make_job(*values), memory=form.read_memory(*values)):
             yield _report(event)
 
     # Gradio names the arguments after the function's; those of a form follow from what it asks for.
@@ -67,6 +67,7 @@ def _build_blanks() -> dict[str, gr.components.Component]:
         "lora": gr.Textbox(None, visible=False, label="LoRA"),
         "lora_strength": gr.Number(None, visible=False, label="Strength of the LoRA"),
         "frames": gr.Number(None, visible=False, label="Frames", precision=0, minimum=1),
+        "memory": gr.Textbox(None, visible=False, label="GPU memory"),
         "likeness": gr.Number(None, visible=False, label="Likeness", minimum=0, maximum=MAX_GUIDANCE),
     }
 

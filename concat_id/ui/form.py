@@ -24,6 +24,7 @@ from concat_id.ui.desk import Desk, Restored, keep_values
 from concat_id.ui.endpoint import add_endpoint
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
 from concat_id.ui.lora_choice import LoraChoice, build_lora_choice
+from concat_id.ui.memory_choice import build_memory_choice
 from concat_id.ui.model_choice import (
     ModelChoice,
     build_model_choice,
@@ -69,6 +70,7 @@ class FormTab:
     settings: SettingsPanel
     format: FormatPanel
     lora: LoraChoice
+    memory: gr.Dropdown
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
@@ -93,7 +95,12 @@ class FormTab:
     def kept(self) -> dict[str, gr.components.Component]:
         """What a browser keeps, by the names that programs have for it."""
         settings = dict(zip(SETTINGS, [*self.settings.inputs, self.choice.model], strict=True))
-        return {"prompt": self.prompt, **settings} | self.format.inputs | self.lora.inputs
+        return (
+            {"prompt": self.prompt, **settings}
+            | self.format.inputs
+            | self.lora.inputs
+            | {"memory": self.memory}
+        )
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -134,9 +141,9 @@ def build_form_tab(
                 )
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
             size = build_format(desk.runner.preset, page)
-            lora = build_lora_choice(page)
+            lora, memory = build_lora_choice(page), build_memory_choice(page)
             above = [choice.model, choice.needs, lora.name, lora.strength]
-            above += [size.size, size.frames, size.cost]
+            above += [size.size, size.frames, size.cost, memory]
             settings = build_settings(preset, page, above=above)
             with gr.Row(elem_classes="cid-actions"):
                 choice.pace.render()
@@ -155,7 +162,7 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    panels = abilities, choice, settings, size, lora
+    panels = abilities, choice, settings, size, lora, memory
     return FormTab(form, slots, prompt, words, *panels, videos, start, stop, place, scores)
 
 
@@ -223,7 +230,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
             if made:
                 yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
-            for event in desk.runner.run(job, visitor):
+            for event in desk.runner.run(job, visitor, tab.form.read_memory(*form)):
                 yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {

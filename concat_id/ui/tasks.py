@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from concat_id.errors import InvalidJob
 from concat_id.job import MAX_STEPS, Job, Lora, Reference, Role, Settings, parse_size
+from concat_id.memory import MemoryMode
 from concat_id.presets import Preset, Task
 from concat_id.ui.events import as_sentences
 from concat_id.ui.settings import read_seed
@@ -35,6 +36,7 @@ FORMAT = {
     "frames": "length, 4 k + 1; none: the model's own.",
     "lora": "name of one of the studio's LoRAs; none: none.",
     "lora_strength": "how strongly; none: 1.",
+    "memory": f"of the GPU: {', '.join(get_args(MemoryMode))}; none: as the studio was started.",
 }
 
 
@@ -113,7 +115,7 @@ class TaskForm:
         Args:
             form: a value for each of `values`; size and length may be left out.
         """
-        values = dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
+        values = self._read(form)
         with as_sentences():
             references = tuple(filter(None, (slot.read(values) for slot in self.slots)))
             steps, frames, size = values["steps"], values["frames"], values["size"]
@@ -132,6 +134,13 @@ class TaskForm:
             loras = (Lora(lora, 1.0 if strength is None else strength),) if lora else ()
             prompt, model = values["prompt"].strip(), values["model"]
             return Job(self.task, references, prompt, settings, model, loras).resolve()
+
+    def read_memory(self, *form: Any) -> str | None:
+        """How much of the GPU to take: no part of the job, which another machine may run. Args: as above."""
+        return self._read(form)["memory"] or None
+
+    def _read(self, form: Sequence[Any]) -> dict[str, Any]:
+        return dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
 
 
 SINGLE = TaskForm(
