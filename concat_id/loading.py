@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from concat_id.damaged_weights import check_complete, named_if_damaged
 from concat_id.devices import Precision, choose_device, choose_precision
+from concat_id.errors import InvalidJob
 from concat_id.job import Lora
 from concat_id.loras import locate as locate_loras
 from concat_id.memory import MemoryPlan, place, place_transformer, plan_memory
@@ -21,6 +23,7 @@ from concat_id.weights import Fetching, Source, cache_folder, fetch, find, locat
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import ModelMixin
 
     from concat_id.faces import FaceFinder
     from concat_id.parsing import Parser
@@ -38,6 +41,8 @@ _CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
     "wan": None,
     "cogvideox": ("**/mp_rank_00_model_states.pt",),
 }
+# Names one of torch's compilers for the blocks of transformers, such as inductor.
+COMPILER_VARIABLE = "CONCAT_ID_COMPILE"
 # The parts of a pipeline that have weights.
 _WEIGHTED = ("transformer", "text_encoder", "vae")
 
@@ -115,7 +120,9 @@ def _load_pipeline(
     if device == "cpu":
         speed_up(pipeline.vae)
     pipeline.set_progress_bar_config(disable=True)
-    return place(pipeline, device, plan, precision.compute)
+    place(pipeline, device, plan, precision.compute)
+    _compile(pipeline.transformer, plan)
+    return pipeline
 
 
 @lru_cache(maxsize=1)
@@ -143,11 +150,28 @@ def _adapt(
             lora = read_lora(path)
         merge_lora(transformer, lora, strength)
     place_transformer(transformer, device, plan, precision.compute)
+    _compile(transformer, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.max_batched_tokens = pipeline.max_batched_tokens
     adapted.set_progress_bar_config(disable=True)
     return adapted
+
+
+def _compile(transformer: ModelMixin, plan: MemoryPlan) -> None:
+    """Compile a transformer's blocks, all by one of them, if the environment says by what.
+
+    Blocks that pass through a GPU are left as they are: their weights move.
+    """
+    import torch
+
+    compiler = os.environ.get(COMPILER_VARIABLE)
+    if not compiler or plan.stream_transformer:
+        return
+    if compiler not in torch.compiler.list_backends(exclude_tags=()):
+        choices = " or ".join(torch.compiler.list_backends())
+        raise InvalidJob(f"{COMPILER_VARIABLE} is '{compiler}'; choose {choices}, or leave it out.")
+    transformer.compile_repeated_blocks(backend=compiler)
 
 
 def pipeline_folder(name: str) -> Path:

@@ -208,6 +208,26 @@ def test_more_passes_run_as_one_batch_where_there_is_room(
     loading._load_pipeline.cache_clear()
 
 
+@pytest.mark.parametrize(
+    "toy", ["cogvideox"], indirect=True
+)  # of Wan's transformer there is a test in models/
+def test_blocks_are_compiled_where_they_stay(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, plain = sample_under(monkeypatch, MemoryPlan())
+    monkeypatch.setenv(loading.COMPILER_VARIABLE, "eager")
+    loading._load_pipeline.cache_clear()
+    found, pipeline = sample_under(monkeypatch, MemoryPlan())
+    assert torch.allclose(found, exact, atol=1e-5)
+    compiled = [module for module in pipeline.transformer.modules() if module._compiled_call_impl]
+    assert len(compiled) == plain.transformer.config.num_layers
+    monkeypatch.setattr(loading, "plan_memory", lambda *_: STREAMED)
+    streamed = load_pipeline("toy", "cpu", torch.float32)
+    assert not any(module._compiled_call_impl for module in streamed.transformer.modules())
+    monkeypatch.setattr(loading, "plan_memory", lambda *_: MemoryPlan(is_tiled=True))
+    monkeypatch.setenv(loading.COMPILER_VARIABLE, "gcc")
+    with pytest.raises(InvalidJob, match="CONCAT_ID_COMPILE is 'gcc'; choose "):
+        load_pipeline("toy", "cpu", torch.float32)
+
+
 def test_a_lora_is_merged_into_what_passes_through(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
