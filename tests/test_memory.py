@@ -208,9 +208,7 @@ def test_more_passes_run_as_one_batch_where_there_is_room(
     loading._load_pipeline.cache_clear()
 
 
-@pytest.mark.parametrize(
-    "toy", ["cogvideox"], indirect=True
-)  # of Wan's transformer there is a test in models/
+@pytest.mark.parametrize("toy", ["cogvideox"], indirect=True)  # the other's in tests/models
 def test_blocks_are_compiled_where_they_stay(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exact, plain = sample_under(monkeypatch, MemoryPlan())
     monkeypatch.setenv(loading.COMPILER_VARIABLE, "eager")
