@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from concat_id.errors import InputError
     from concat_id.generation import generate, prepare_reference
     from concat_id.limits import read_limits
-    from concat_id.memory import VARIABLE
+    from concat_id.loading.memory import VARIABLE
     from concat_id.ui import build_demo, launch_demo
 
     os.environ[VARIABLE] = options.memory  # for what forms leave to the studio
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    from concat_id.memory import VARIABLE, MemoryMode
-    from concat_id.presets import DEFAULT_PRESET, PRESETS
+    from concat_id.loading.memory import VARIABLE, MemoryMode
+    from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
     environment = os.environ
     parser = argparse.ArgumentParser(
@@ -80,20 +80,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def warm(preset: str) -> None:
     """Load everything that a run needs, so that the first visitor does not wait for it."""
-    from concat_id.loading import (
+    from concat_id.job import take_more_than_faces
+    from concat_id.loading.load import (
         load_clothes_parser,
         load_curricular,
         load_face_tools,
         load_pipeline,
         load_video_text,
     )
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     LOGGER.info("Loading %s", PRESETS[preset].title)
     load_face_tools(preset)
     load_curricular(preset)
     load_video_text(preset)
-    if not {"try-on", "background"}.isdisjoint(PRESETS[preset].tasks):
+    if take_more_than_faces(PRESETS[preset].tasks):
         load_clothes_parser(preset)
     load_pipeline(preset)
 

@@ -89,8 +89,8 @@ def test_training_commands_name_what_exists(command: list[str]) -> None:
 
 def test_make_has_every_target_that_is_promised() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), re.MULTILINE)
-    assert set(targets) == {"app", "test"}
+    targets = re.findall(r"^make ([\w-]+)", "\n".join(blocks("bash")), re.MULTILINE)
+    assert set(targets) == {"app", "test", "train-on"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
@@ -101,7 +101,7 @@ def test_links_and_pictures_are_there() -> None:
 
 
 def test_presets_of_the_table_exist() -> None:
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     rows = re.findall(r"^\| `([a-z][\w.-]*)`", README, re.MULTILINE)
     assert set(rows) == set(PRESETS)

@@ -17,7 +17,7 @@ from concat_id.commands.options import (
 )
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, Task
+from concat_id.loading.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.evaluation.run import Progress

@@ -34,12 +34,12 @@ from concat_id.evaluation.run import (
 )
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
-from concat_id.job import Settings
-from concat_id.loading import weights_digest
-from concat_id.memory import read_bits
-from concat_id.outputs import check_folder
-from concat_id.own_weights import OwnWeights
-from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.files.folders import check_folder
+from concat_id.loading.load import weights_digest
+from concat_id.loading.memory import read_bits
+from concat_id.loading.own_weights import OwnWeights
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
 
 def evaluate_truth(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     """Measure the truth of a preset's cases, as drawn and through its autoencoder: the judges' ceiling."""
-    if not PRESETS[plan.preset].knows_drawn_people_only:
+    if PRESETS[plan.preset].domain != "drawn":
         raise InvalidJob(f"preset '{plan.preset}' shows photographed people; only drawn ones have a truth.")
     check_drawn(_read_benchmark(plan), plan.people or plan.benchmark)
     for name in TRUTHS:

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from concat_id.atomic import replacing
 from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
+from concat_id.files.atomic import replacing
 from concat_id.generation import generate
-from concat_id.loading import weights_digest
-from concat_id.memory import read_bits
-from concat_id.video import read_video
+from concat_id.loading.load import weights_digest
+from concat_id.loading.memory import read_bits
+from concat_id.output.video import read_video
 
 LOGGER = logging.getLogger(__name__)
 

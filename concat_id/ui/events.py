@@ -13,18 +13,18 @@ import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import PREVIEW_EVERY, Progress
-from concat_id.job import count_tokens
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.loading import make_ready
-from concat_id.presets import PRESETS, Backbone
-from concat_id.runs import Library
+from concat_id.loading.load import make_ready
+from concat_id.loading.presets import PRESETS, Backbone
+from concat_id.settings import count_tokens
+from concat_id.studio.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
     from concat_id.generation import Result
     from concat_id.job import Job
-    from concat_id.loading import Loading
-    from concat_id.weights import Fetching
+    from concat_id.loading.load import Loading
+    from concat_id.loading.weights import Fetching
 
 # Takes a job, a folder and, where it is asked for, `memory`.
 Generate = Callable[..., Iterator["Progress | Result"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.colors import Color
 
-STYLE_SHEET = Path(__file__).with_name("styles.css")
+STYLE_SHEET = Path(__file__).with_name("static") / "styles.css"
 
 ACCENT = Color(
     name="lagoon",

@@ -18,9 +18,10 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from concat_id import Job, generate
-from concat_id.job import Reference, Settings
-from concat_id.loading import load_pipeline
-from concat_id.presets import EMBEDDED
+from concat_id.loading.load import load_pipeline
+from concat_id.loading.presets import EMBEDDED
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 
 def seconds(call: Callable[[], object]) -> float:

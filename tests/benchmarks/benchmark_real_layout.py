@@ -26,11 +26,14 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, ModelMixin
 from transformers import PreTrainedModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-from concat_id import ConcatIDCogVideoXTransformer3DModel, ConcatIDWanTransformer3DModel, loading
+from concat_id import ConcatIDCogVideoXTransformer3DModel, ConcatIDWanTransformer3DModel
 from concat_id.generation import generate
-from concat_id.job import Job, Reference, Settings
-from concat_id.memory import MemoryPlan, TextEncoderForm
-from concat_id.presets import PRESETS
+from concat_id.job import Job
+from concat_id.loading import load
+from concat_id.loading.memory import MemoryPlan, TextEncoderForm
+from concat_id.loading.presets import PRESETS
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from tests.parity.figures import load_shapes
 from tests.sat import write_sat
 from tests.toys import byte_tokenizer
@@ -115,7 +118,7 @@ def run(
 ) -> None:
     """Convert, load and generate, and tell seconds and GB."""
     os.environ["CONCAT_ID_CACHE"] = str(base.parent / "cache")
-    loading.plan_memory = lambda *_: MemoryPlan(form)
+    load.plan_memory = lambda *_: MemoryPlan(form)
     embedded = PRESETS["embedded"]
     faces = {name: getattr(embedded, name) for name in FACES}
     PRESETS[name] = preset = replace(PRESETS[name], base=base, checkpoint=checkpoint, **faces)

@@ -10,10 +10,10 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from toys import toy_preset
 
-from concat_id import loading
+from concat_id.loading import load
+from concat_id.loading.presets import EMBEDDED, PRESETS
 from concat_id.models.autoencoder_wan import FastCausalConv3d, FastRMSNorm, speed_up
-from concat_id.presets import EMBEDDED, PRESETS
-from train.autoencoder import decode
+from train.autoencoder.autoencoder import decode
 
 
 @pytest.fixture
@@ -52,6 +52,6 @@ def test_a_preset_on_a_processor_has_the_faster_layers(
     toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, "toy", toy_preset(toy_folder))
-    kinds = {type(module) for module in loading.load_pipeline("toy", "cpu").vae.modules()}
+    kinds = {type(module) for module in load.load_pipeline("toy", "cpu").vae.modules()}
     assert {FastCausalConv3d, FastRMSNorm} <= kinds and WanCausalConv3d not in kinds
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()

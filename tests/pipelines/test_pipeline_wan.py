@@ -16,7 +16,7 @@ from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, Step
 from concat_id.errors import InputError
-from concat_id.models.convert import convert_state_dict
+from concat_id.loading.convert import convert_state_dict
 from concat_id.pipelines.guidance import GuidanceMixin
 
 SMALL = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 3}

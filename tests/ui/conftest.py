@@ -17,7 +17,7 @@ from served import open_browser
 from studio import PacedRuns, Studio, describe, prepare
 
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import PRESETS
+from concat_id.loading.presets import PRESETS
 from concat_id.ui import build_demo, launch_demo
 
 

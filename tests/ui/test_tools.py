@@ -12,7 +12,7 @@ from conftest import serve_studio
 from studio import Studio
 
 from concat_id.limits import Limits
-from concat_id.ui.callers import KeepCaller
+from concat_id.ui.server.forwarded_for import KeepCaller
 
 
 def address(studio: Studio) -> str:
