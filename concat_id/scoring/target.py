@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +27,7 @@ class Target:
     scorer: Scorer
     faces: tuple[ReferenceFace, ...]  # one or more, from left to right
     clothes_parser: Parser | None = None  # needed with others than faces
-    others: Mapping[Role, Image.Image] = MappingProxyType({})  # by role, as prepared
+    others: Mapping[Role, Image.Image] = field(default_factory=dict)  # by role, as prepared
     # What looks at finished videos only, where it is on this machine
     curricular: CurricularEmbedder | None = None  # `faces` are described by it, too
     video_text: VideoTextScorer | None = None
