@@ -8,12 +8,15 @@ Axes: B prompts, L tokens, D width.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from accelerate.hooks import attach_align_device_hook
+from accelerate.utils import OffloadedWeightsLoader
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
@@ -22,8 +25,7 @@ from concat_id.errors import DamagedWeights, MissingPackage
 from concat_id.loading.memory import TextEncoderForm
 
 FOLDER = "text_encoder"
-# Of T5 and UMT5: what is read layer by layer, and the names that the table of word embeddings has.
-_READ = ("shared", "encoder.embed_tokens", "encoder.block")
+# The names that the table of T5's and UMT5's word embeddings has.
 _TABLES = ("shared.weight", "encoder.embed_tokens.weight")
 
 
@@ -43,32 +45,54 @@ def load_text_encoder(
         MissingPackage: for fewer bits without bitsandbytes.
     """
     encoder_class = getattr(transformers, json.loads((folder / "model_index.json").read_text())[FOLDER][1])
-    options = _read_from_files(device) if form == "files" else _use_fewer_bits(form, device, dtype)
+    if form == "files":
+        return _leave_on_file(encoder_class, folder / FOLDER, device, dtype).eval()
+    options = _use_fewer_bits(form, device, dtype)
     encoder, found = encoder_class.from_pretrained(
         folder / FOLDER, dtype=dtype, output_loading_info=True, **options
     )
-    if missing := set(found["missing_keys"]) - set(_TABLES[1:]):
+    _check_missing(found["missing_keys"], folder / FOLDER)
+    return encoder.eval()
+
+
+def _check_missing(names: Iterable[str], folder: Path) -> None:
+    """Refuse to do without weights; of word embeddings the table itself is enough."""
+    if missing := set(names) - set(_TABLES[1:]):
         raise DamagedWeights(
-            f"the weights in '{folder / FOLDER}' lack {len(missing)} tensors, such as '{min(missing)}'; "
+            f"the weights in '{folder}' lack {len(missing)} tensors, such as '{min(missing)}'; "
             "they are incomplete, or of another model."
         )
-    if form == "files":
-        encoder.set_input_embeddings(RowsOnFile(folder / FOLDER, dtype))
-    return encoder.eval()
+
+
+def _leave_on_file(
+    encoder_class: type[PreTrainedModel], folder: Path, device: str, dtype: torch.dtype
+) -> PreTrainedModel:
+    """The model without weights: accelerate reads a layer's when its turn comes, and forgets them after."""
+    files = {}
+    for path in sorted(folder.glob("[!.]*.safetensors")):
+        with safe_open(path, "pt") as file:
+            files |= dict.fromkeys(file.keys(), path)
+    with torch.device("meta"):
+        encoder = encoder_class(encoder_class.config_class.from_pretrained(folder)).to(dtype)
+    _check_missing(encoder.state_dict().keys() - files.keys(), folder)
+    table = next(name for name in _TABLES if name in files)
+    encoder.set_input_embeddings(RowsOnFile(files[table], table, dtype))
+    kind = str(dtype).removeprefix("torch.")
+    index = {
+        name: {"safetensors_file": str(path), "weight_name": name, "dtype": kind}
+        for name, path in files.items()
+    }
+    weights = OffloadedWeightsLoader(index=index, device=device)
+    attach_align_device_hook(encoder, execution_device=device, offload=True, weights_map=weights)
+    return encoder
 
 
 class RowsOnFile(nn.Module):
     """Word embeddings of which only a prompt's rows are read: UMT5's table has 256,384, 2 GB in 16 bits."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype) -> None:
+    def __init__(self, path: Path, name: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self._dtype = dtype
-        for path in sorted(folder.glob("[!.]*.safetensors")):
-            with safe_open(path, "pt") as file:
-                if names := [name for name in _TABLES if name in file.keys()]:  # noqa: SIM118
-                    self._path, self._name = path, names[0]
-                    return
-        raise DamagedWeights(f"the weights in '{folder}' lack '{_TABLES[0]}'; they are incomplete.")
+        self._path, self._name, self._dtype = path, name, dtype
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, L) to their embeddings (B, L, D)."""
@@ -77,11 +101,6 @@ class RowsOnFile(nn.Module):
             table = file.get_slice(self._name)
             rows = torch.cat([table[row : row + 1] for row in wanted.tolist()])
         return rows.to(tokens.device, self._dtype)[places]
-
-
-def _read_from_files(device: str) -> dict[str, Any]:
-    """All but the last norm stays on file; accelerate computes where that one is."""
-    return {"device_map": dict.fromkeys(_READ, "disk") | {"encoder.final_layer_norm": device}}
 
 
 def _use_fewer_bits(form: TextEncoderForm, device: str, dtype: torch.dtype) -> dict[str, Any]:
