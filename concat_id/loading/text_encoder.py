@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate.hooks import attach_align_device_hook
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module, attach_align_device_hook
 from accelerate.utils import OffloadedWeightsLoader
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -84,6 +84,7 @@ def _leave_on_file(
     }
     weights = OffloadedWeightsLoader(index=index, device=device)
     attach_align_device_hook(encoder, execution_device=device, offload=True, weights_map=weights)
+    add_hook_to_module(encoder, AlignDevicesHook(device))  # by which pipelines know where it computes
     return encoder
 
 
