@@ -28,10 +28,12 @@ from concat_id.loading.load import (
     load_video_text,
     weights_digest,
 )
+from concat_id.loading.memory import describe_bits
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 from concat_id.output.credentials import load_credentials
 from concat_id.output.destination import choose_video
 from concat_id.output.video_files import describe_run, write_or_rescue
+from concat_id.pipelines.encoded_inputs import encode_inputs
 from concat_id.prompts.unread import describe_unread
 from concat_id.references.prepare import (
     MIN_FACE_PX,
@@ -117,7 +119,11 @@ def generate(
         for reference, picture in zip(job.references, pictures, strict=True)
     ]
     target = describe_target(job.references, pictures, prepared, job.preset)
-    notes = (*collect_notes(prepared), *describe_unread(job.prompt, job.settings, job.preset))
+    notes = (
+        *collect_notes(prepared),
+        *describe_unread(job.prompt, job.settings, job.preset),
+        *describe_bits(memory),
+    )
     # 3. Denoise
     pipeline = load_pipeline(job.preset, device, memory=memory, loras=job.loras)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
@@ -270,10 +276,9 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
     settings = job.settings
     if settings.shift is not None:
         pipeline.scheduler.set_shift(settings.shift)
+    pictures = [reference.picture for reference in prepared]
     return pipeline.stream(
-        job.prompt,
-        [reference.picture for reference in prepared],
-        negative_prompt=settings.negative_prompt,
+        **encode_inputs(pipeline, job.prompt, pictures, settings),
         height=settings.height,
         width=settings.width,
         num_frames=settings.num_frames,
@@ -284,5 +289,4 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
         skip_guidance_layers=settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None,
         # Drawn on the processor: the same noise on every machine.
         generator=torch.Generator("cpu").manual_seed(settings.seed),
-        max_sequence_length=settings.max_sequence_length,
     )

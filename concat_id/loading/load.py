@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -11,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concat_id.errors import InvalidJob
 from concat_id.loading.damaged_weights import check_complete, named_if_damaged
-from concat_id.loading.devices import choose_device, choose_dtype
+from concat_id.loading.devices import Precision, choose_device, choose_precision
 from concat_id.loading.loras import Lora
 from concat_id.loading.loras import locate as locate_loras
 from concat_id.loading.memory import MemoryPlan, place, place_transformer, plan_memory
@@ -21,6 +23,7 @@ from concat_id.loading.weights import Fetching, Source, cache_folder, fetch, fin
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import ModelMixin
 
     from concat_id.pipelines.pipeline import ConcatIDPipeline
     from concat_id.references.faces import FaceFinder
@@ -38,6 +41,8 @@ _CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
     "wan": None,
     "cogvideox": ("**/mp_rank_00_model_states.pt",),
 }
+# Names one of torch's compilers for the blocks of transformers, such as inductor.
+COMPILER_VARIABLE = "CONCAT_ID_COMPILE"
 # The parts of a pipeline that have weights.
 _WEIGHTED = ("transformer", "text_encoder", "vae")
 
@@ -64,17 +69,17 @@ def load_pipeline(
     Args:
         name: key of `PRESETS`.
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes the first of them that this machine has.
-        dtype: of the weights; None: bfloat16 where the device computes in it, else float32.
+        dtype: of the weights; None: see `choose_precision`.
         memory: see `concat_id.loading.memory`.
         loras: of a resolved job, merged into the transformer beside the preset's own.
     """
     device, preset = choose_device(device), PRESETS[name]
-    folder, dtype = pipeline_folder(name), dtype or choose_dtype(device)
-    plan = plan_memory(memory, device, folder / "transformer")
-    pipeline = _load_pipeline(folder, preset.backbone, device, dtype, plan)
+    folder, precision = pipeline_folder(name), choose_precision(device, preset.backbone, dtype)
+    plan = plan_memory(memory, device, folder)
+    pipeline = _load_pipeline(folder, preset.backbone, device, precision, plan)
     own = ((locate(preset.adapter), 1.0, ""),) if preset.adapter else ()
     if wanted := own + locate_loras(loras):
-        pipeline = _adapt(pipeline, folder / "transformer", wanted, device, plan)
+        pipeline = _adapt(pipeline, folder / "transformer", wanted, device, precision, plan)
     else:
         _adapt.cache_clear()  # its transformer is as large as the pipeline's
     if preset.shift is not None:
@@ -84,28 +89,40 @@ def load_pipeline(
 
 @lru_cache(maxsize=1)
 def _load_pipeline(
-    folder: Path, backbone: Backbone, device: str, dtype: torch.dtype, plan: MemoryPlan
+    folder: Path, backbone: Backbone, device: str, precision: Precision, plan: MemoryPlan
 ) -> ConcatIDPipeline:
     """Load a pipeline and place it."""
-    import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     import concat_id
+    from concat_id.loading.text_encoder import load_text_encoder
+    from concat_id.models.autoencoder_wan import speed_up
 
     _hide_loading_bars()
-    # On a GPU the autoencoder can afford float32, as Wan has it; on a processor it takes most of the time.
-    vae_dtype = torch.float32 if device.startswith("cuda") and backbone == "wan" else dtype
     pipeline_class = getattr(concat_id, PIPELINES[backbone])
+    dtypes = {
+        "transformer": precision.transformer,
+        "text_encoder": precision.text_encoder,
+        "vae": precision.autoencoder,
+    }
     with named_if_damaged(folder):
-        pipeline = pipeline_class.from_pretrained(folder, dtype={"default": dtype, "vae": vae_dtype})
+        own = {}
+        if plan.text_encoder not in ("whole", "layers"):
+            own["text_encoder"] = load_text_encoder(folder, device, precision.text_encoder, plan.text_encoder)
+        pipeline = pipeline_class.from_pretrained(folder, dtype=dtypes, **own)
         for part in _WEIGHTED:
-            check_complete(getattr(pipeline, part), folder / part)
+            if part not in own:
+                check_complete(getattr(pipeline, part), folder / part)
     if isinstance(pipeline.scheduler, FlowMatchEulerDiscreteScheduler):
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
             pipeline.scheduler.config, use_dynamic_shifting=False
         )
+    if device == "cpu":
+        speed_up(pipeline.vae)
     pipeline.set_progress_bar_config(disable=True)
-    return place(pipeline, device, plan)
+    place(pipeline, device, plan, precision.compute)
+    _compile(pipeline.transformer, plan)
+    return pipeline
 
 
 @lru_cache(maxsize=1)
@@ -114,6 +131,7 @@ def _adapt(
     folder: Path,
     loras: tuple[tuple[Path, float, str], ...],
     device: str,
+    precision: Precision,
     plan: MemoryPlan,
 ) -> ConcatIDPipeline:
     """The pipeline with LoRAs merged into a transformer of its own; the large rest is shared with it.
@@ -126,16 +144,34 @@ def _adapt(
 
     # Loaded anew: blocks that pass through a GPU cannot be copied.
     original = pipeline.transformer
-    transformer = type(original).from_pretrained(folder, dtype=original.dtype)
+    transformer = type(original).from_pretrained(folder, dtype=precision.transformer)
     for path, strength, _ in loras:
         with named_if_damaged(path):
             lora = read_lora(path)
         merge_lora(transformer, lora, strength)
-    place_transformer(transformer, device, plan)
+    place_transformer(transformer, device, plan, precision.compute)
+    _compile(transformer, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
+    adapted.max_batched_tokens = pipeline.max_batched_tokens
     adapted.set_progress_bar_config(disable=True)
     return adapted
+
+
+def _compile(transformer: ModelMixin, plan: MemoryPlan) -> None:
+    """Compile a transformer's blocks, all by one of them, if the environment says by what.
+
+    Blocks that pass through a GPU are left as they are: their weights move.
+    """
+    import torch
+
+    compiler = os.environ.get(COMPILER_VARIABLE)
+    if not compiler or plan.stream_transformer:
+        return
+    if compiler not in torch.compiler.list_backends(exclude_tags=()):
+        choices = " or ".join(torch.compiler.list_backends())
+        raise InvalidJob(f"{COMPILER_VARIABLE} is '{compiler}'; choose {choices}, or leave it out.")
+    transformer.compile_repeated_blocks(backend=compiler)
 
 
 def pipeline_folder(name: str) -> Path:

@@ -33,6 +33,8 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
     `ConcatIDWanTransformer3DModel`: frames are the third axis of latents, and positions are its own business.
     """
 
+    _repeated_blocks = ["CogVideoXBlock"]
+
     @wraps(CogVideoXTransformer3DModel.__init__)
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)

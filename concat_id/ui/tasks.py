@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from concat_id.errors import InvalidJob
 from concat_id.job import Job
 from concat_id.loading.loras import Lora
+from concat_id.loading.memory import MemoryMode
 from concat_id.loading.presets import Preset, Task
 from concat_id.references.reference import Reference, Role
 from concat_id.settings import FORM_SETTINGS, read_settings
@@ -28,6 +29,7 @@ EARLY = {kind.name: kind.about for kind in FORM_SETTINGS if not kind.late} | {"m
 LATE = {kind.name: kind.about for kind in FORM_SETTINGS if kind.late} | {
     "lora": "name of one of the studio's LoRAs; none: none.",
     "lora_strength": "how strongly; none: 1.",
+    "memory": f"of the GPU: {', '.join(get_args(MemoryMode))}; none: as the studio was started.",
 }
 
 
@@ -106,7 +108,7 @@ class TaskForm:
         Args:
             form: a value for each of `values`; size and length may be left out.
         """
-        values = dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
+        values = self._read(form)
         with as_sentences():
             references = tuple(filter(None, (slot.read(values) for slot in self.slots)))
             settings = read_settings(values)
@@ -114,6 +116,13 @@ class TaskForm:
             loras = (Lora(lora, 1.0 if strength is None else strength),) if lora else ()
             prompt, model = values["prompt"].strip(), values["model"]
             return Job(self.task, references, prompt, settings, model, loras).resolve()
+
+    def read_memory(self, *form: Any) -> str | None:
+        """How much of the GPU to take: no part of the job, which another machine may run. Args: as above."""
+        return self._read(form)["memory"] or None
+
+    def _read(self, form: Sequence[Any]) -> dict[str, Any]:
+        return dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
 
 
 SINGLE = TaskForm(

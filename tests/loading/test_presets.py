@@ -22,7 +22,7 @@ from toys import toy_preset, write_toy_adapter, write_toy_pipeline
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import InvalidJob, WeightsUnavailable
 from concat_id.loading import load, presets, weights
-from concat_id.loading.devices import choose_device, choose_dtype
+from concat_id.loading.devices import Precision, choose_device, choose_dtype, choose_precision
 from concat_id.loading.load import list_missing, load_face_tools, load_pipeline
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
@@ -194,9 +194,19 @@ def test_the_presets_shift_and_precision_are_applied(toy: str, monkeypatch: pyte
 def test_bfloat16_only_where_the_processor_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "amx_bf16": False})
     assert choose_dtype("cpu") == torch.float32
-    assert choose_dtype("cuda") == torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     assert choose_dtype("cpu") == torch.bfloat16
+
+
+def test_cards_without_bfloat16_compute_in_what_does_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    half, brain, full = torch.float16, torch.bfloat16, torch.float32
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))  # a T4
+    assert choose_precision("cuda", "wan") == Precision(half, half, brain, full)
+    assert choose_precision("cuda", "cogvideox") == Precision(brain, full, brain, full)
+    assert choose_precision("cuda", "wan", full) == Precision(full, full, full, full)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 9))
+    assert choose_precision("cuda", "wan") == Precision(brain, brain, brain, full)
+    assert choose_precision("cuda", "cogvideox") == Precision(brain, brain, brain, brain)
 
 
 def test_an_authors_checkpoint_is_converted_once_and_kept(

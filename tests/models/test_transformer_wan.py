@@ -9,6 +9,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from einops import rearrange
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.models.blocks_wan import ConcatIDWanRotaryPosEmbed
@@ -168,6 +169,16 @@ def test_half_precision_keeps_sensitive_parameters(
     torch.testing.assert_close(
         predict(loaded, inputs).float(), predict(transformer, make_inputs()), atol=0.1, rtol=0.1
     )
+
+
+def test_attention_is_diffusers_to_choose(transformer: ConcatIDWanTransformer3DModel) -> None:
+    expected = predict(transformer, make_inputs())
+    transformer.set_attention_backend("_native_math")
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        found = predict(transformer, make_inputs())
+    names = {event.key for event in profiled.key_averages()}
+    assert "aten::_scaled_dot_product_attention_math" in names and torch.allclose(found, expected, atol=1e-4)
+    assert not any("flash_attention" in name for name in names)
 
 
 def test_compiles_as_one_graph(transformer: ConcatIDWanTransformer3DModel) -> None:

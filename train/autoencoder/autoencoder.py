@@ -15,7 +15,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor
 
-from train.autoencoder.causal_convolution import skip_empty_frames
+from concat_id.models.autoencoder_wan import speed_up
 from train.optimizer import MuonModule
 
 EMBEDDED_CONFIG: dict[str, Any] = {
@@ -38,7 +38,7 @@ EMBEDDED_CONFIG: dict[str, Any] = {
 def build_autoencoder() -> AutoencoderKLWan:
     """A fresh embedded autoencoder: 8x in space, 4x in time, 24 latent channels, 2.7 M parameters."""
     vae = AutoencoderKLWan(**EMBEDDED_CONFIG)
-    skip_empty_frames(vae)
+    speed_up(vae)
     # Start with little posterior noise, so that the first steps learn the picture and not the noise's size.
     log_variance = slice(vae.config.z_dim, None)
     torch.nn.init.normal_(vae.quant_conv.weight.data[log_variance], std=1e-3)
@@ -51,7 +51,7 @@ def start_autoencoder(init_from: str | None, doubled: bool) -> AutoencoderKLWan:
     vae = build_autoencoder()
     if init_from is not None:
         vae = AutoencoderKLWan.from_pretrained(init_from, dtype=torch.float32)
-        skip_empty_frames(vae)
+        speed_up(vae)
     return double_size(vae) if doubled and vae.config.patch_size == EMBEDDED_CONFIG["patch_size"] else vae
 
 
@@ -108,7 +108,7 @@ def _with_patches(
         weights[name] = change_output(weights[name])
     changed = AutoencoderKLWan.from_config(config)
     changed.load_state_dict(weights)
-    skip_empty_frames(changed)
+    speed_up(changed)
     return changed
 
 

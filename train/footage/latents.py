@@ -35,9 +35,9 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from concat_id.files.atomic import replacing
+from concat_id.models.autoencoder_wan import speed_up
 from concat_id.people import Given, Scenes, Split, render, sample_takes, write_captions
 from train.autoencoder.autoencoder import EMBEDDED_CONFIG, halve_size
-from train.autoencoder.causal_convolution import skip_empty_frames
 from train.curation.filters import has_steady_face_count, keeps_its_faces
 from train.curation.mining import mine_pairs, store_faces, table_of_references
 from train.curation.recognition import FaceEmbedder
@@ -91,7 +91,7 @@ def load_autoencoder(folder: Path, device: str = "cpu") -> AutoencoderKLWan:
     vae = AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32)
     if vae.config.scale_factor_spatial > EMBEDDED_CONFIG["scale_factor_spatial"]:
         vae = halve_size(vae)
-    skip_empty_frames(vae)
+    speed_up(vae)
     return vae.to(device).eval().requires_grad_(False)
 
 

@@ -23,6 +23,7 @@ from concat_id.studio.comparison import MAX_SIDES
 from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
 from concat_id.ui.forms.abilities import build_abilities, show_abilities
 from concat_id.ui.forms.lora_choice import LoraChoice, build_lora_choice
+from concat_id.ui.forms.memory_choice import build_memory_choice
 from concat_id.ui.forms.model_choice import (
     ModelChoice,
     build_model_choice,
@@ -71,6 +72,7 @@ class FormTab:
     settings: SettingsPanel
     format: FormatPanel
     lora: LoraChoice
+    memory: gr.Dropdown
     videos: gr.Slider  # how many to make
     start: gr.Button
     stop: gr.Button
@@ -95,7 +97,7 @@ class FormTab:
     def kept(self) -> dict[str, gr.components.Component]:
         """What a browser keeps, by the names that programs have for it."""
         panels = self.settings.inputs | {"model": self.choice.model} | self.format.inputs | self.lora.inputs
-        return {"prompt": self.prompt} | panels
+        return {"prompt": self.prompt} | panels | {"memory": self.memory}
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -136,9 +138,9 @@ def build_form_tab(
                 )
             choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
             size = build_format(desk.runner.preset, page)
-            lora = build_lora_choice(page)
+            lora, memory = build_lora_choice(page), build_memory_choice(page)
             above = [choice.model, choice.needs, lora.name, lora.strength]
-            above += [size.size, size.frames, size.cost]
+            above += [size.size, size.frames, size.cost, memory]
             settings = build_settings(preset, page, above=above)
             with gr.Row(elem_classes="cid-actions"):
                 choice.pace.render()
@@ -157,7 +159,7 @@ def build_form_tab(
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
     scores = desk.scores[form.task]
-    panels = abilities, choice, settings, size, lora
+    panels = abilities, choice, settings, size, lora, memory
     return FormTab(form, slots, prompt, words, *panels, videos, start, stop, place, scores)
 
 
@@ -225,7 +227,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
             if made:
                 yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
-            for event in desk.runner.run(job, visitor):
+            for event in desk.runner.run(job, visitor, tab.form.read_memory(*form)):
                 yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {

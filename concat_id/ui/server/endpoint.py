@@ -34,7 +34,7 @@ def add_endpoint(
     """
 
     def generate(*values: Any) -> Iterator[tuple[str | None, str | None, dict[str, Any]]]:
-        for event in runner.run(form.make_job(*values)):
+        for event in runner.run(form.make_job(*values), memory=form.read_memory(*values)):
             yield _report(event)
 
     # Gradio names the arguments after the function's; those of a form follow from what it asks for.
@@ -62,6 +62,7 @@ def _build_blanks() -> dict[str, gr.components.Component]:
     blanks = {kind.name: _build_blank(kind) for kind in FORM_SETTINGS}
     return blanks | {
         "lora": gr.Textbox(None, visible=False, label="LoRA"),
+        "memory": gr.Textbox(None, visible=False, label="GPU memory"),
         "lora_strength": gr.Number(None, visible=False, label="Strength of the LoRA"),
     }
 
