@@ -95,6 +95,10 @@ class PromptServiceFailed(InputError):
     """The language model that extends prompts gave no usable answer."""
 
 
+class MissingPackage(InputError):
+    """What was asked for needs a package that is not installed."""
+
+
 class InvalidLimit(InputError):
     """A variable that sets a limit of the studio is not a number that can be one."""
 

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from concat_id.atomic import replacing
-from concat_id.devices import choose_device
-from concat_id.job import Job, Settings, count_tokens
-from concat_id.peak_memory import MemoryWatch
-from concat_id.presets import FRAMES_PER_LATENT, PRESETS
-from concat_id.weights import cache_folder
+from concat_id.files.atomic import replacing
+from concat_id.job import Job
+from concat_id.loading.devices import choose_device
+from concat_id.loading.peak_memory import MemoryWatch
+from concat_id.loading.presets import FRAMES_PER_LATENT, PRESETS
+from concat_id.loading.weights import cache_folder
+from concat_id.settings import Settings, count_tokens
 
 if TYPE_CHECKING:
     from diffusers import ModelMixin

@@ -19,9 +19,9 @@ from concat_id.__main__ import main
 from concat_id.comfyui.nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS, Model, PrepareReference
 from concat_id.comfyui.tensors import to_frames, to_image, to_picture
 from concat_id.errors import InvalidJob, NoFaceFound
-from concat_id.provenance import verify
-from concat_id.video import read_video
-from concat_id.watermark import detect
+from concat_id.output.provenance import verify
+from concat_id.output.video import read_video
+from concat_id.output.watermark import detect
 
 PACK = Path(__file__).parents[1] / "concat_id" / "comfyui"
 WORKFLOW = PACK / "example_workflows" / "one_person.json"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from toys import make_transformer, run
 
-from concat_id.job import Job, Settings
+from concat_id.job import Job
+from concat_id.loading.peak_memory import MemoryWatch
+from concat_id.loading.weights import cache_folder
 from concat_id.pace import Pace, count_attention_tokens, count_previews, forecast, remember
-from concat_id.peak_memory import MemoryWatch
-from concat_id.weights import cache_folder
+from concat_id.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 PIXELS = 9 * 64 * 64

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from concat_id.atomic import replacing
+from concat_id.files.atomic import replacing
 from concat_id.generation import Preview, Progress, Result
-from concat_id.loading import Loading
-from concat_id.weights import Fetching
+from concat_id.loading.load import Loading
+from concat_id.loading.weights import Fetching
 
 MAX_PREVIEW_SIDE_PX = 512
 

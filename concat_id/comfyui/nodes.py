@@ -18,24 +18,15 @@ from concat_id.comfyui.host import choose_output, follow, keep_picture, make_roo
 from concat_id.comfyui.tensors import to_frames, to_image, to_picture
 from concat_id.errors import InvalidJob, NoFaceFound
 from concat_id.generation import describe_target, generate, prepare_reference
-from concat_id.job import (
-    MAX_GUIDANCE,
-    MAX_LORA_STRENGTH,
-    MAX_STEPS,
-    SEED_LIMIT,
-    TASK_ROLES,
-    Job,
-    Lora,
-    Reference,
-    Role,
-    Settings,
-)
-from concat_id.loading import load_face_tools, load_pipeline, make_ready
-from concat_id.loras import list_loras
-from concat_id.memory import MemoryMode
-from concat_id.presets import DEFAULT_PRESET, PRESETS
-from concat_id.references import load_reference
-from concat_id.watermark import mark
+from concat_id.job import MAX_LORA_STRENGTH, TASK_ROLES, Job
+from concat_id.loading.load import load_face_tools, load_pipeline, make_ready
+from concat_id.loading.loras import Lora, list_loras
+from concat_id.loading.memory import MemoryMode
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.output.watermark import mark
+from concat_id.references.reference import Reference, Role
+from concat_id.references.roles import load_reference
+from concat_id.settings import MAX_GUIDANCE, MAX_STEPS, SEED_LIMIT, Settings
 
 CATEGORY = "Concat-ID"
 MODEL, REFERENCE = "CONCAT_ID_MODEL", "CONCAT_ID_REFERENCE"

@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from studio import Studio
 
-from concat_id.job import Job, Reference
+from concat_id.job import Job
 from concat_id.pace import Pace, remember
-from concat_id.ui.forecast import draw_forecast, say_duration
+from concat_id.references.reference import Reference
+from concat_id.ui.forms.forecast import draw_forecast, say_duration
 from concat_id.ui.tasks import MULTI, SINGLE
 
 PIXELS = 17 * 256 * 256
