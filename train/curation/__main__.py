@@ -3,8 +3,8 @@
     python -m train.curation run --input VIDEOS --output DATASET [--preset real] [--workers 2]
     python -m train.curation footage --output VIDEOS --truth TRUTH.json
 
-`run` makes a dataset or brings it up to date: what was done before is not done again. Every rule is an option:
-`--rules.clips.sample_fps 1`.
+`run` makes a dataset or brings it up to date: what was done before is not done again. Every rule is an
+option: `--rules.clips.sample_fps 1`.
 """
 
 import logging
@@ -32,11 +32,12 @@ def run(
     """Make a dataset of pairs from videos, or bring one up to date.
 
     Args:
-        input: a folder of videos with captions beside them, or a CSV or Parquet file with the columns video, caption.
+        input: a folder of videos with captions beside them, or a CSV or Parquet file with the columns video,
+            caption.
         output: the dataset's folder.
         preset: of models: embedded, for drawn people, or real.
         rules: by which the steps work.
-        workers: processes that look at clips.
+        workers: processes that look at clips; 0: this one does, without Ray.
         address: of a Ray cluster; none: this machine.
         gpus_per_worker: that the models of each worker take.
     """

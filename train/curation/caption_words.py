@@ -3,13 +3,13 @@
 import re
 
 PEOPLE_WORDS = frozenset(
-    "person people man men woman women boy boys girl girls child children kid kids baby toddler teenager teenagers "
-    "adult adults guy guys lady ladies gentleman gentlemen human humans individual individuals someone somebody "
-    "couple friend friends family mother father mom dad son daughter brother sister grandmother grandfather "
-    "husband wife bride groom host presenter speaker reporter interviewer actor actress singer dancer musician "
-    "player athlete doctor nurse teacher student worker chef farmer officer soldier customer "
-    "he she him his her they them their himself herself face faces portrait selfie".split()
-)  # fmt: skip
+    "person people man men woman women boy boys girl girls child children kid kids baby toddler teenager "
+    "teenagers adult adults guy guys lady ladies gentleman gentlemen human humans individual individuals "
+    "someone somebody couple friend friends family mother father mom dad son daughter brother sister "
+    "grandmother grandfather husband wife bride groom presenter speaker reporter interviewer actor actress "
+    "singer dancer musician athlete doctor nurse teacher student worker chef farmer officer soldier customer "
+    "he she him his her himself herself face faces portrait selfie".split()
+)
 
 
 def mentions_people(caption: str) -> bool:

@@ -139,7 +139,7 @@ def _cut(container: av.container.InputContainer, film: Film, rules: ClipRules) -
             pending = None
         if time * rules.sample_fps >= due:
             due = int(time * rules.sample_fps) + 1
-            clip.frames.append(_upright(frame, film.pixel_aspect, rules.max_side_px))
+            clip.frames.append(upright(frame, film.pixel_aspect, rules.max_side_px))
             clip.times.append(time)
             pending = (time, small)
     if number + 1 < MIN_DECODED_SHARE * film.promised_frames:
@@ -172,7 +172,7 @@ def _shrink(frame: av.VideoFrame, side_px: int) -> np.ndarray:
     return frame.reformat(width, height, "bgr24", interpolation="AREA").to_ndarray()
 
 
-def _upright(frame: av.VideoFrame, pixel_aspect: float, side_px: int) -> np.ndarray:
+def upright(frame: av.VideoFrame, pixel_aspect: float, side_px: int) -> np.ndarray:
     """RGB as it is shown: with square pixels, turned as the container says, at most so large."""
     pixels = frame.to_ndarray(format="rgb24")
     width = round(frame.width * pixel_aspect)

@@ -12,8 +12,8 @@ import torch
 
 from .job import Job
 from .order import has_enough_references
-from .reading import NO_FILE, name_video
-from .sources import Source, fingerprint
+from .reading import mark_contents, name_video
+from .sources import Source
 from .tables import CLIPS, PEOPLE, VIDEOS, TableWriter, references_schema
 from .verdicts import Reason
 from .work import Result
@@ -56,10 +56,7 @@ def compile_tables(sources: Sequence[Source], job: Job, folder: Path) -> set[str
 
 def _read_video(source: Source, job: Job) -> tuple[str, Row]:
     """A video's name and what it holds."""
-    try:
-        name = name_video(source, fingerprint(source.path))
-    except OSError:
-        name = name_video(source, NO_FILE)
+    name = name_video(source, mark_contents(source))
     result = job.work.read("clips", name)
     assert result is not None, f"{source.name} was not looked at"
     return name, result.record

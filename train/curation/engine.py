@@ -1,10 +1,10 @@
 """A run of curation: Ray Data sends sources through the steps, and the tables are made of what they found.
 
 Here Ray starts workers on this machine; with an address it uses those of a cluster, whose machines see the
-input, the output and this code under the same paths. Decoding and the models are two operators: where they need
-the same, Ray fuses them to one process for each worker; where the models take GPUs, it streams clips between
-them and slows decoding down when the models fall behind. A broken-off run goes on where it was: what a step
-has found out lies in the output's `work` folder.
+input, the output and this code under the same paths. Decoding and the models are two operators: where they
+need the same, Ray fuses them to one process for each worker; where the models take GPUs, it streams clips
+between them and slows decoding down when the models fall behind. A broken-off run goes on where it was: what
+a step has found out lies in the output's `work` folder.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -26,15 +27,18 @@ from .job import ALBUMS, Job
 from .looking import LookAtClips
 from .models import Preset, find_preset
 from .pairing import mine, read_cast, write_pairs
-from .reading import ReadClips
+from .reading import ReadClips, is_done
 from .report import write_report
 from .rules import Rules
 from .sources import Source, read_sources
 from .work import Work, tag_steps
 
+if TYPE_CHECKING:
+    import ray.data
+
 SOURCES_PER_BLOCK = 16
 BLOCKS_PER_WORKER = 8
-"""At least, so that no worker waits long for the last one."""
+STARTS = 5
 DESCRIPTION = "dataset.json"
 
 
@@ -63,7 +67,7 @@ def curate(
         output: the dataset's folder.
         preset: of models, see `models.PRESETS`.
         rules: by which the steps work.
-        workers: processes that look at clips; each needs a core.
+        workers: processes that look at clips, each on a core; 0: this process does, without Ray.
         address: of a Ray cluster; None: this machine.
         gpus_per_worker: that the models of each worker take, also a share of one.
 
@@ -74,8 +78,8 @@ def curate(
         InputError: something about the input, the output or the settings; nothing was written then.
     """
     models, rules = find_preset(preset), rules or Rules()
-    if workers < 1:
-        raise InputError(f"workers is {workers}, but must be 1 or more.")
+    if workers < 0:
+        raise InputError(f"workers is {workers}, but must be 0 or more.")
     sources = read_sources(input)
     _check_output(input, output)
     work = Work(output / "work", tag_steps(rules, models.names()))
@@ -99,33 +103,46 @@ def curate(
 def look_at(
     sources: Sequence[Source], job: Job, *, workers: int, address: str | None, gpus_per_worker: float
 ) -> None:
-    """Steps 1 to 4 and 6 on all sources, by Ray Data, with a progress bar."""
-    import ray
-    import ray.data
-
-    rows = [asdict(source) for source in sources]
-    with _ray(workers, address):
-        blocks = max(-(-len(rows) // SOURCES_PER_BLOCK), min(len(rows), BLOCKS_PER_WORKER * workers))
-        seen = (
-            ray.data.from_items(rows, override_num_blocks=blocks)
-            .map_batches(ReadClips(job), batch_size=1)
-            .map_batches(
-                LookAtClips,
-                fn_constructor_args=(job,),
-                batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=workers),
-                num_cpus=1,
-                num_gpus=gpus_per_worker or None,
-            )
-        )
-        with tqdm(total=len(rows), desc="Videos", unit="video") as bar:
-            for batch in seen.iter_batches(batch_size=None):
+    """Steps 1 to 4 and 6 on all sources that need them, with a progress bar."""
+    left = [source for source in tqdm(sources, desc="Known", unit="video") if not is_done(source, job)]
+    with tqdm(total=len(sources), initial=len(sources) - len(left), desc="Videos", unit="video") as bar:
+        if not left:
+            return
+        if workers == 0:
+            read, look = ReadClips(job), LookAtClips(job)
+            for source in left:
+                for name, clip in read.read(source):
+                    look.look(name, clip)
+                bar.update(1)
+            return
+        with started_ray(workers, address):
+            for batch in compose(left, job, workers, gpus_per_worker).iter_batches(batch_size=None):
                 bar.update(int(batch["done"].sum()))
 
 
+def compose(sources: Sequence[Source], job: Job, workers: int, gpus_per_worker: float) -> "ray.data.Dataset":
+    """The steps as operators of Ray Data, from sources to how far they are."""
+    import ray.data
+
+    # Small blocks, so that no worker waits long for the last one.
+    blocks = max(-(-len(sources) // SOURCES_PER_BLOCK), min(len(sources), BLOCKS_PER_WORKER * workers))
+    return (
+        ray.data.from_items([asdict(source) for source in sources], override_num_blocks=blocks)
+        .map_batches(ReadClips(job), batch_size=1)
+        .map_batches(
+            LookAtClips,
+            fn_constructor_args=(job,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=gpus_per_worker or None,
+        )
+    )
+
+
 @contextmanager
-def _ray(workers: int, address: str | None) -> Iterator[None]:
-    """Ray, started here or joined, without its chatter."""
+def started_ray(workers: int, address: str | None) -> Iterator[None]:
+    """Ray, started here for so many workers, or joined, without its chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data
@@ -133,15 +150,16 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
     # One thread a worker: they share the cores among them.
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}}
     options = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
-    ray.init(
-        address=address or "local",
-        runtime_env=environment,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-        **options,
-    )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    options |= {"logging_level": logging.ERROR, "log_to_driver": False, "runtime_env": environment}
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address=address or "local", **options)
+            break
+        except Exception as error:  # Ray has no name for it
+            # It gives its own processes half a minute, which a machine with much else to do exceeds.
+            if "timed out during startup" not in str(error) or not left:
+                raise
+    ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield

@@ -20,9 +20,7 @@ def has_steady_face_count(counts: Tensor) -> Tensor:
     return (counts != usual).float().mean(1) <= MAX_ODD_SHARE
 
 
-def keeps_its_faces(
-    embeddings: Tensor, found: Tensor, min_cosine: float = MIN_CONSECUTIVE_COSINE
-) -> Tensor:
+def keeps_its_faces(embeddings: Tensor, found: Tensor, min_cosine: float = MIN_CONSECUTIVE_COSINE) -> Tensor:
     """Whether at most 30 % of a clip's consecutive faces have a cosine under .5, (V,) bool.
 
     A pair of frames counts for every person found in both.

@@ -23,7 +23,8 @@ from .verdicts import Dropped
 from .work import Result
 
 MAX_HIDDEN_SHARE = 0.6
-"""Of a frame that people may cover: behind more nobody could guess. For a user's own picture half of it holds."""
+"""Of a frame that people may cover: behind more nobody could guess. For a user's own picture half of it
+holds."""
 
 
 class LookAtClips:
@@ -86,9 +87,7 @@ class LookAtClips:
             "reason": None,
             "detail": None,
             "aesthetics": self._judge_aesthetics(clip),
-            "people": [
-                _describe_person(name, who, people, judged, shares) for who in range(people.count)
-            ],
+            "people": [_describe_person(name, who, people, judged, shares) for who in range(people.count)],
             "references": rows,
         }
         return Result(record, {"embeddings": seen.embeddings[chosen]})

@@ -83,8 +83,8 @@ PRESETS: dict[str, Preset] = {
         segmenter=(EMBEDDED / "clothes_parser",),
         filler=None,
         aesthetics=None,
-        # Carried over by rank (`bands`) from pairs of clips of one person: 240 drawn people of the test split,
-        # as `tests/benchmarks/benchmark_curation.py --calibrate` measures.
+        # Carried over by rank (`bands`) from pairs of clips of one person: 240 drawn people of the test
+        # split, as `tests/benchmarks/benchmark_curation.py --calibrate` measures.
         bands={
             "cross_video": Band(0.74, 0.85),
             "cross_video_strict": Band(0.826, 0.912),
@@ -110,7 +110,7 @@ PRESETS: dict[str, Preset] = {
         },
         min_cosine=MIN_CONSECUTIVE_COSINE,
         leak_cosine=MAX_COSINE,
-        licence="antelopev2: research only; Grounding DINO, SAM 2: Apache-2.0; SDXL: CreativeML Open RAIL++-M",
+        licence="antelopev2: research only; Grounding DINO and SAM 2: Apache-2.0; SDXL: Open RAIL++-M",
     ),
 }
 

@@ -2,7 +2,8 @@
 
 Up to some tens of thousands every one is compared with every other. Beyond, an inverted file (Johnson et al.,
 2017) compares with those of the nearest cells only, stored as half floats; what it proposes is scored again
-with the exact embeddings, so that a cosine is never approximate: all that can happen is that a pair is missed.
+with the exact embeddings, so that a cosine is never approximate: all that can happen is that a pair is
+    missed.
 
 Axes: Q queries, N references, D embedding, M pairs.
 """
@@ -75,7 +76,8 @@ class ReferenceIndex:
 
 
 def _take(near: Found, band: Band, start: int, most: int) -> Found:
-    """Of pairs in order, the first ones of each query inside a band. Args: start: number of the first query."""
+    """Of pairs in order, the first ones of each query inside a band. Args: start: number of the first
+    query."""
     held = (near.cosines >= band.low) & (near.cosines <= band.high)
     rows = near.queries[held]
     best = np.flatnonzero(held)[np.arange(len(rows)) - np.searchsorted(rows, rows) < most]
@@ -89,7 +91,8 @@ def _build_flat(embeddings: np.ndarray) -> faiss.Index:
 
 
 def _build_cells(embeddings: np.ndarray) -> faiss.Index:
-    """An inverted file with as many cells as keep both searches, for cells and in them, about equally long."""
+    """An inverted file with as many cells as keep both searches, for cells and in them, about equally
+    long."""
     count, width = embeddings.shape
     cells = int(2 ** np.ceil(np.log2(4 * count**0.5)))
     quantizer = faiss.IndexFlatIP(width)

@@ -1,8 +1,8 @@
 """Step 5b, from references to pairs of every kind, by the rules of `pairs`, `bands` and `order`.
 
 Pre-training pairs stay in the clip. Cross-video and trade-off pairs take the references of another video that
-lie nearest inside their band; trade-off pairs serve the best people by quality only. Of several people, no two
-share a reference, and a clip needs enough of them to have one.
+lie nearest inside their band; trade-off pairs serve the best people by quality only. Of several people, no
+two share a reference, and a clip needs enough of them to have one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ def read_cast(folder: Path) -> Cast:
     people = _kept(folder, "people", ["person", "clip", "position", "area_share", "sharpness"])
     references = _kept(folder, "references", ["reference", "person", "video", "embedding"])
     flat = references["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    embeddings = flat.reshape(len(references), -1).astype(np.float32, copy=False)
+    embeddings = flat.reshape(len(references), -1).astype(np.float32)  # Arrow's own may not be written to
     clip_of = _number(people["clip"], clips["clip"])
     names = clips["video"].unique()
     video_of_clip = _number(clips["video"], names)
@@ -166,7 +166,9 @@ def _clips_with_enough(pairs: Tensor, cast: Cast) -> Tensor:
     served = torch.zeros(len(clips), dtype=torch.bool)
     served[pairs[:, 0]] = True
     num_clips = int(clips.max()) + 1
-    people, with_reference = (torch.bincount(clips[rows], minlength=num_clips) for rows in (slice(None), served))
+    people, with_reference = (
+        torch.bincount(clips[rows], minlength=num_clips) for rows in (slice(None), served)
+    )
     enough = torch.zeros(num_clips, dtype=torch.bool)
     for count in people.unique().tolist():
         has = torch.arange(count)[None] < with_reference[people == count][:, None]
@@ -179,7 +181,9 @@ def _cosines(pairs: Tensor, means: Tensor, cast: Cast) -> Tensor:
     return (means[pairs[:, 0]] * torch.from_numpy(cast.embeddings[pairs[:, 1].numpy()])).sum(1)
 
 
-def write_pairs(found: Mapping[PairKind, Candidates], cast: Cast, folder: Path) -> Iterator[tuple[PairKind, int]]:
+def write_pairs(
+    found: Mapping[PairKind, Candidates], cast: Cast, folder: Path
+) -> Iterator[tuple[PairKind, int]]:
     """Write a table for each kind; yields how many pairs it has."""
     for kind, candidates in found.items():
         person, reference = (pa.array(column.numpy()) for column in candidates.pairs.unbind(1))

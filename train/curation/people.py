@@ -1,7 +1,8 @@
 """Step 3, from faces to people: how many a clip shows, which face is whose, who stands where.
 
-The paper's two rules are those of `filters`. Its second counts flickers; one lasting change of the face, which
-happens once, passes it. Ours is a third: a person's faces before and after any moment must agree on the whole.
+The paper's two rules are those of `filters`. Its second counts flickers; one lasting change of the face,
+which happens once, passes it. Ours is a third: a person's faces before and after any moment must agree on the
+whole.
 
 Axes: J sampled frames, N faces, P people.
 """
@@ -30,7 +31,8 @@ class People:
 
     Attributes:
         person: of each face; -1 for a face too many, (N,) int64.
-        fits_order: whether a face stands to the others of its frame as its person does on the whole, (N,) bool.
+        fits_order: whether a face stands to the others of its frame as its person does on the whole, (N,)
+            bool.
         mean_x: mean horizontal position of each person's faces, a share of the width, (P,).
     """
 

@@ -1,4 +1,5 @@
-"""Step 1 as the workers take it: a row for each clip that the models have not seen; what was done is not redone.
+"""Step 1 as the workers take it: a row for each clip that the models have not seen; what was done is not
+redone.
 
 A row holds one clip with its sampled frames, which Arrow has no type for and which are pickled therefore.
 """
@@ -11,15 +12,22 @@ from .clips import Clip, check_source, read_clips
 from .job import Job, Rows
 from .sources import Source, fingerprint
 from .verdicts import Dropped
-from .work import Result
 
 MIN_FRAMES = 2
 NO_FILE = "0" * 16
 MODEL_STEPS = ("faces", "references", "cut_outs")
 
 
+def mark_contents(source: Source) -> str:
+    """What changes with a file's contents; the same for all that cannot be read."""
+    try:
+        return fingerprint(source.path)
+    except OSError:
+        return NO_FILE
+
+
 def name_video(source: Source, mark: str) -> str:
-    """A video's name in the results. Args: mark: its `fingerprint`."""
+    """A video's name in the results. Args: mark: see `mark_contents`."""
     return f"{source.key}-{mark[:8]}"
 
 
@@ -48,35 +56,33 @@ class ReadClips:
 
     def read(self, source: Source) -> Iterator[tuple[str, Clip]]:
         """The clips of a source that the models have to look at, and keep what the file holds."""
-        work, rules = self.job.work, self.job.rules.clips
-        try:
-            mark = fingerprint(source.path)
-        except OSError:
-            mark = NO_FILE
-        key = name_video(source, mark)
-        known = work.read("clips", key)
-        if known is not None and known.record["caption"] == source.caption and self._is_done(known):
+        if is_done(source, self.job):
             return
+        rules = self.job.rules.clips
+        mark = mark_contents(source)
+        name = name_video(source, mark)
         clips: list[dict[str, Any]] = []
         record: dict[str, Any] = {"caption": source.caption, "fingerprint": mark}
         try:
             check_source(source, rules)
             for clip in read_clips(source.path, rules):
-                name = f"{key}-{clip.index:03d}"
-                clips.append(_describe(name, clip, rules.min_clip_s))
+                clips.append(_describe(f"{name}-{clip.index:03d}", clip, rules.min_clip_s))
                 if clips[-1]["reason"] is None:
-                    yield name, clip
+                    yield clips[-1]["clip"], clip
             record |= {"status": "kept", "reason": None, "detail": None}
         except Dropped as dropped:
             record |= {"status": "dropped", "reason": dropped.reason, "detail": dropped.detail}
-        work.write("clips", key, record | {"clips": clips})
+        self.job.work.write("clips", name, record | {"clips": clips})
 
-    def _is_done(self, known: Result) -> bool:
-        """Whether the models have seen all clips of a video that are worth it."""
-        clips = [clip["clip"] for clip in known.record["clips"] if clip["reason"] is None]
-        if known.record["status"] == "dropped":
-            return True
-        return all(self.job.work.has(step, clip) for clip in clips for step in MODEL_STEPS)
+
+def is_done(source: Source, job: Job) -> bool:
+    """Whether a source has been read by these rules, and the models have seen all its clips."""
+    known = job.work.read("clips", name_video(source, mark_contents(source)))
+    if known is None or known.record["caption"] != source.caption:
+        return False
+    clips = [clip["clip"] for clip in known.record["clips"] if clip["reason"] is None]
+    dropped = known.record["status"] == "dropped"
+    return dropped or all(job.work.has(step, clip) for clip in clips for step in MODEL_STEPS)
 
 
 def _describe(name: str, clip: Clip, min_clip_s: float) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The report of a dataset, one HTML page: the funnel, similarities with the bands drawn in, pairs as pictures."""
+"""The report of a dataset, one HTML page: the funnel, similarities with the bands drawn in, pairs as
+pictures."""
 
 import base64
 import html
@@ -47,7 +48,9 @@ def write_report(output: Path, preset: Preset) -> Path:
         ),
     ]
     if len(cast.references):
-        caption = "Cosines of people and references of other videos; in colour the bands that pairs are taken from."
+        caption = (
+            "Cosines of people and references of other videos; in colour the bands that pairs are taken from."
+        )
         parts.append(_figure(draw_similarities(measure_similarities(cast), preset), caption))
     for kind in PAIR_KINDS[1:]:
         parts += _show_pairs(output, kind)
@@ -82,7 +85,9 @@ def draw_similarities(cosines: np.ndarray, preset: Preset) -> Figure:
     axes.hist(cosines, bins=np.linspace(-0.5, 1, 151), color="0.6")
     axes.set_yscale("symlog")
     for row, (name, band) in enumerate(preset.bands.items()):
-        axes.axvspan(band.low, band.high, ymin=0.9 - 0.1 * row, ymax=0.98 - 0.1 * row, color=COLORS[name], label=name)
+        axes.axvspan(
+            band.low, band.high, ymin=0.9 - 0.1 * row, ymax=0.98 - 0.1 * row, color=COLORS[name], label=name
+        )
     axes.set(xlabel="cosine", ylabel="pairs", xlim=(-0.5, 1))
     axes.legend(loc="upper left", frameon=False)
     return figure
@@ -107,7 +112,8 @@ def _funnel_row(step: Step) -> list[str]:
 
 
 def _show_pairs(output: Path, kind: str) -> list[str]:
-    """Some pairs, spread over the kind's table: above who is in the clip, below the reference from elsewhere."""
+    """Some pairs, spread over the kind's table: above who is in the clip, below the reference from
+    elsewhere."""
     pairs = pq.read_table(output / "tables" / f"pairs_{kind}.parquet")
     if not len(pairs):
         return [f"<h2>{kind}</h2>", "<p>There are none.</p>"]
@@ -158,4 +164,5 @@ def _figure(figure: Figure, caption: str) -> str:
 
 def _picture(png: bytes, caption: str) -> str:
     data, text = base64.b64encode(png).decode(), html.escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

@@ -23,7 +23,8 @@ from .sightings import Sightings
 from .verdicts import Reason
 
 SHARPNESS_PX = 112
-"""Side of the crop whose sharpness is measured: a face with fewer pixels is less sharp there, as it should be."""
+"""Side of the crop whose sharpness is measured: a face with fewer pixels is less sharp there, as it should
+be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class Usable:
 
     Attributes:
         usable: (N,) bool.
-        sharpness: variance of the Laplacian of the aligned face, brightness 0 to 255; 0 where not usable, (N,).
+        sharpness: variance of the Laplacian of the aligned face, brightness 0 to 255; 0 where not usable,
+            (N,).
         pose: yaw, pitch, roll, degrees, (N, 3).
         reasons: by person, how many of the faces were refused for what, P.
     """

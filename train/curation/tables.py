@@ -20,7 +20,14 @@ ROWS_AT_ONCE = 5_000
 TEXT, NUMBER, REAL = pa.string(), pa.int32(), pa.float32()
 _VERDICT = [("status", TEXT), ("reason", TEXT), ("detail", TEXT)]
 VIDEOS = pa.schema(
-    [("video", TEXT), ("path", TEXT), ("caption", TEXT), ("fingerprint", TEXT), ("num_clips", NUMBER), *_VERDICT]
+    [
+        ("video", TEXT),
+        ("path", TEXT),
+        ("caption", TEXT),
+        ("fingerprint", TEXT),
+        ("num_clips", NUMBER),
+        *_VERDICT,
+    ]
 )
 CLIPS = pa.schema(
     [

@@ -5,12 +5,12 @@ from typing import Literal, get_args
 Status = Literal["kept", "dropped"]
 Reason = Literal[
     # files
-    "missing", "empty file", "other file", "unreadable", "damaged", "no pictures", "still picture", "too large",
-    "duplicate", "caption without people", "no caption",
+    "missing", "empty file", "other file", "unreadable", "damaged", "no pictures", "still picture",
+    "too large", "duplicate", "caption without people", "no caption",
     # clips
     "too short", "nobody", "crowd", "people come and go", "face changes", "too few references",
     # people and references
-    "contradicts the order", "turned away", "too small to parse",
+    "contradicts the order", "turned away",
 ]  # fmt: skip
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
