@@ -1,6 +1,7 @@
 """From footage to training pairs, on the command line.
 
     python -m train.curation run --input VIDEOS --output DATASET [--preset real] [--workers 2]
+    python -m train.curation decontaminate --dataset DATASET --benchmark PEOPLE
     python -m train.curation footage --output VIDEOS --truth TRUTH.json
 
 `run` makes a dataset or brings it up to date: what was done before is not done again. Every rule is an
@@ -15,7 +16,9 @@ from jsonargparse import auto_cli
 
 from concat_id.errors import InputError
 
-from .engine import curate
+from .engine import curate, read_preset
+from .leaks import check_benchmark
+from .models import Models, find_preset
 from .rendered_footage import Plan, film_footage
 from .rules import Rules
 
@@ -55,6 +58,24 @@ def run(
     print(f"The report: {output / 'report.html'}")
 
 
+def decontaminate(dataset: Path, benchmark: Path) -> None:
+    """Drop whoever of a benchmark looks like anybody in a dataset.
+
+    DATASET/decontamination says who, and shows everybody's nearest references.
+
+    Args:
+        dataset: as `run` made it.
+        benchmark: a folder with a picture, or a folder of pictures, for each person.
+    """
+    preset = find_preset(read_preset(dataset))
+    output = dataset / "decontamination"
+    finder = Models(preset).finder
+    verdicts = check_benchmark(dataset, benchmark, finder, max_cosine=preset.leak_cosine, output=output)
+    dropped = [verdict for verdict in verdicts if not verdict.kept]
+    print(f"{len(dropped)} of {len(verdicts)} people are dropped: see {output / 'people.csv'}")
+    print(f"Look at everybody's nearest references yourself: {output / 'nearest.png'}")
+
+
 def footage(output: Path, truth: Path, plan: Plan = Plan()) -> None:  # noqa: B008, it is frozen
     """Render footage of drawn people with known truth, and files of the kinds that spoil a pipeline.
 
@@ -70,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line; what a user can put right is said in one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        auto_cli([run, footage], args=arguments, as_positional=False)
+        auto_cli([run, decontaminate, footage], args=arguments, as_positional=False)
     except InputError as error:
         sys.exit(str(error))
 

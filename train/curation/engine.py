@@ -100,6 +100,16 @@ def curate(
     return counts
 
 
+def read_preset(dataset: Path) -> str:
+    """Name of the models that a dataset was made with. Raises: ForeignFolder: it is none."""
+    try:
+        return json.loads((dataset / DESCRIPTION).read_text())["preset"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ForeignFolder(
+            f"'{dataset}' is no dataset; make it with `python -m train.curation run`."
+        ) from error
+
+
 def look_at(
     sources: Sequence[Source], job: Job, *, workers: int, address: str | None, gpus_per_worker: float
 ) -> None:

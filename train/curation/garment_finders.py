@@ -19,6 +19,8 @@ GARMENT_WORDS = "shirt. t-shirt. sweater. jacket. coat. dress. skirt. pants."
 PEOPLE_WORDS = "person."
 BOX_THRESHOLD = 0.3
 TEXT_THRESHOLD = 0.25
+# How SAM 2 was shown its pictures.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Segmenter(Protocol):
@@ -56,15 +58,19 @@ class GroundedSegmenter:
 
     def __init__(self, detector: Path, segmenter: Path, *, device: str = "cpu") -> None:
         from transformers import (
+            AutoTokenizer,
             GroundingDinoForObjectDetection,
             GroundingDinoProcessor,
             Sam2Model,
-            Sam2Processor,
+        )
+        from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
+            GroundingDinoImageProcessorPil,
         )
 
-        self._words = GroundingDinoProcessor.from_pretrained(detector)
+        # By name: the general one would want torchvision.
+        pictures = GroundingDinoImageProcessorPil.from_pretrained(detector)
+        self._words = GroundingDinoProcessor(pictures, AutoTokenizer.from_pretrained(detector))
         self._detector = GroundingDinoForObjectDetection.from_pretrained(detector).to(device).eval()
-        self._points = Sam2Processor.from_pretrained(segmenter)
         self._segmenter = Sam2Model.from_pretrained(segmenter).to(device).eval()
         self._device = device
 
@@ -89,11 +95,19 @@ class GroundedSegmenter:
             return np.zeros(picture.size[::-1], bool)
         import torch
 
-        inputs = self._points(images=picture, input_boxes=[boxes.tolist()], return_tensors="pt")
+        side = self._segmenter.config.prompt_encoder_config.image_size
+        pixels = torch.from_numpy(np.array(picture.resize((side, side), Image.Resampling.BILINEAR)))
+        pixels = (pixels.float() / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+        scaled = torch.from_numpy(boxes).float() * side / torch.tensor(picture.size * 2)
         with torch.inference_mode():
-            outputs = self._segmenter(**inputs.to(self._device), multimask_output=False)
-        masks = self._points.post_process_masks(outputs.pred_masks.cpu(), inputs["original_sizes"].cpu())[0]
-        return masks.flatten(0, 1).any(0).numpy()  # (boxes, 1, H, W)
+            masks = self._segmenter(
+                pixel_values=pixels.permute(2, 0, 1)[None].to(self._device),
+                input_boxes=scaled[None].to(self._device),
+                multimask_output=False,
+            ).pred_masks[0]  # (boxes, 1, H / 4, W / 4), logits
+        size = picture.size[::-1]
+        masks = torch.nn.functional.interpolate(masks.float(), size, mode="bilinear", align_corners=False)
+        return (masks[:, 0] > 0).any(0).cpu().numpy()
 
     def find_boxes(self, picture: Image.Image, words: str) -> np.ndarray:
         """Left, top, right, bottom in px of what the words name, (N, 4)."""

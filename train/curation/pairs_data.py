@@ -3,8 +3,8 @@
     python -m train fit --config train/configs/footage.yaml
 
 A batch holds what the transformer's training takes (`train.latent_data`): `latents` (B, C, F, H, W),
-`reference_latents` (B, C, R, H, W), `reference_mask` (B, R), `faces` (B, F, H, W) of zeros, for footage has no
-masks of all its frames, `captions`, `task`, and `takes`, 1. Clips of one batch show the same number of people.
+`reference_latents` (B, C, R, H, W), `reference_mask` (B, R), `faces` (B, F, H, W) of zeros, for footage has
+no masks of all its frames, `captions`, `task`, and `takes`, 1. Clips of one batch show equally many people.
 """
 
 from collections import defaultdict

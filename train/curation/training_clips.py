@@ -19,6 +19,8 @@ from .mining import PAIR_KINDS, PairKind
 
 WHOLE_PX = 2**14
 """Frames are not shrunk before they are fitted."""
+TOLERANCE_S = 1e-3
+"""Times of frames are fractions of a clock's ticks."""
 
 
 class NothingToTrainOn(InputError):
@@ -109,7 +111,7 @@ def decode_clip(example: Example, shape: Format, offset: float) -> Tensor:
     """
     slack = max(0.0, example.end_s - example.start_s - shape.seconds)
     begin = example.start_s + offset * slack
-    times = begin + np.arange(shape.num_frames) / shape.fps
+    times = begin + np.arange(shape.num_frames) / shape.fps + TOLERANCE_S
     frames: list[np.ndarray] = []
     with av.open(example.path, container_options=SAFE_INPUT) as container:
         stream = container.streams.video[0]
