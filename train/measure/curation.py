@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     truth, cast = read_truth(options.truth), read_cast(options.dataset / "tables")
     identities = true_identities(cast, identify(options.dataset, truth))
     bands = json.loads((options.dataset / "dataset.json").read_text())["bands"]
-    print(f"{len(truth)} files, {len(cast.people)} people in kept clips, {len(cast.references)} references")
+    print(f"{len(cast.people)} people in kept clips, {len(cast.references)} references")
     for kind in PAIR_KINDS:
         print(f"{kind:>20}: precise {measure_pairs(options.dataset, cast, identities, kind)}", end="")
         if kind in bands:
@@ -164,6 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         print()
     print(f"{'order':>20}: {measure_order(cast, identities)} clips of several people")
     reasons = find_reasons(options.dataset)
+    truth = [film for film in truth if film.name in reasons]  # a dataset may be of a part of the footage
     films = [reasons.get(film.name, set()) for film in truth if film.reason is None]
     kept = sum(None in found for found in films)
     print(f"{'films of people':>20}: {Share(kept, len(films))} kept; dropped for", end=" ")

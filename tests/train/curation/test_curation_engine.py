@@ -204,6 +204,7 @@ def test_unknown_models_and_impossible_workers_are_refused(footage: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_run_on_ray_goes_on_and_ends_as_an_undisturbed_one(
     footage: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -212,13 +213,13 @@ def test_a_killed_run_on_ray_goes_on_and_ends_as_an_undisturbed_one(
     command += ["--output", str(output), "--workers", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while len(list((output / "work").rglob("faces/*/*.safetensors"))) < 3 and time.monotonic() < deadline:
         assert run.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not (output / "tables").exists()
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=280)
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=400)
     assert "pairs_trade_off" in said.stdout
     assert digest(output) == digest(dataset)

@@ -54,7 +54,7 @@ def grounded(tmp_path_factory: pytest.TempPathFactory) -> GroundedSegmenter:
             "model_type": "bert", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1,
             "num_attention_heads": 2, "intermediate_size": 16,
         },
-        d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
         encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=5, disable_custom_kernels=True,
     )  # fmt: skip
     GroundingDinoForObjectDetection(dino).save_pretrained(folder / "dino")
@@ -62,9 +62,9 @@ def grounded(tmp_path_factory: pytest.TempPathFactory) -> GroundedSegmenter:
         vision_config={
             "backbone_config": {
                 "model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1,
-                "image_size": [SIDE, SIDE], "blocks_per_stage": [1, 1, 1, 1],
+                "image_size": [SIDE, SIDE], "blocks_per_stage": [1, 1, 2, 1],
                 "embed_dim_per_stage": [8, 16, 32, 64], "num_attention_heads_per_stage": [1, 1, 2, 2],
-                "window_size_per_stage": [4, 4, 2, 2], "global_attention_blocks": [2],
+                "window_size_per_stage": [8, 4, 4, 4], "global_attention_blocks": [3],
                 "window_positional_embedding_background_size": [4, 4],
             },
             "backbone_channel_list": [64, 32, 16, 8], "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
