@@ -3,8 +3,8 @@
     python app.py                      # the embedded model on http://127.0.0.1:7860
     python app.py --preset wan-1.3b-adaln --host 0.0.0.0 --port 8080
 
-`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET`, `CONCAT_ID_MODELS` and `CONCAT_ID_OUTPUTS`
-stand for the options.
+`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET`, `CONCAT_ID_MODELS`, `CONCAT_ID_MEMORY` and
+`CONCAT_ID_OUTPUTS` stand for the options.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 LOGGER = logging.getLogger(__name__)
 
@@ -28,8 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from concat_id.errors import InputError
     from concat_id.generation import generate, prepare_reference
     from concat_id.limits import read_limits
+    from concat_id.loading.memory import VARIABLE
     from concat_id.ui import build_demo, launch_demo
 
+    os.environ[VARIABLE] = options.memory  # for what forms leave to the studio
     try:
         limits = read_limits()
         # Before the model is loaded: on a shared GPU, `spaces` must come first.
@@ -51,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    from concat_id.presets import DEFAULT_PRESET, PRESETS
+    from concat_id.loading.memory import VARIABLE, MemoryMode
+    from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 
     environment = os.environ
     parser = argparse.ArgumentParser(
@@ -63,6 +67,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", choices=PRESETS, default=models, nargs="*", help="more to choose from")
     parser.add_argument("--host", default=environment.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(environment.get("GRADIO_SERVER_PORT", "7860")))
+    memory = environment.get(VARIABLE) or "auto"
+    parser.add_argument("--memory", choices=get_args(MemoryMode), default=memory, help="how much of the GPU")
     outputs = environment.get("CONCAT_ID_OUTPUTS") or "outputs"
     parser.add_argument("--outputs", type=Path, default=outputs, help="where videos are written")
     options = parser.parse_args(arguments)
@@ -74,20 +80,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def warm(preset: str) -> None:
     """Load everything that a run needs, so that the first visitor does not wait for it."""
-    from concat_id.loading import (
+    from concat_id.job import take_more_than_faces
+    from concat_id.loading.load import (
         load_clothes_parser,
         load_curricular,
         load_face_tools,
         load_pipeline,
         load_video_text,
     )
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     LOGGER.info("Loading %s", PRESETS[preset].title)
     load_face_tools(preset)
     load_curricular(preset)
     load_video_text(preset)
-    if not {"try-on", "background"}.isdisjoint(PRESETS[preset].tasks):
+    if take_more_than_faces(PRESETS[preset].tasks):
         load_clothes_parser(preset)
     load_pipeline(preset)
 

@@ -14,10 +14,12 @@ _HOMES = {
     "ConcatIDCogVideoXTransformer3DModel": "concat_id.models.transformer_cogvideox",
     "ConcatIDCogVideoXPipeline": "concat_id.pipelines.pipeline_cogvideox",
     "Step": "concat_id.pipelines.outputs",
-    "Preset": "concat_id.presets",
-    "PRESETS": "concat_id.presets",
-    "load_pipeline": "concat_id.loading",
+    "Preset": "concat_id.loading.presets",
+    "PRESETS": "concat_id.loading.presets",
+    "load_pipeline": "concat_id.loading.load",
     "Job": "concat_id.job",
+    "Reference": "concat_id.references.reference",
+    "Settings": "concat_id.settings",
     "generate": "concat_id.generation",
 }
 __all__ = list(_HOMES)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from concat_id.errors import InputError, InvalidJob
+from concat_id.files.folders import check_folder
+from concat_id.files.text import read_text
 from concat_id.generation import Progress, generate
 from concat_id.job import Job
-from concat_id.loading import weights_digest
-from concat_id.outputs import check_folder
-from concat_id.references import load_reference
-from concat_id.text_files import read_text
+from concat_id.loading.load import weights_digest
+from concat_id.references.roles import load_reference
 
 LOGGER = logging.getLogger(__name__)
 

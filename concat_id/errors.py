@@ -87,6 +87,10 @@ class NotFinite(InputError):
     """The model computed what is no number: its weights are damaged, or overflow in their precision."""
 
 
+class MissingPackage(InputError):
+    """What was asked for needs a package that is not installed."""
+
+
 class InvalidLimit(InputError):
     """A variable that sets a limit of the studio is not a number that can be one."""
 

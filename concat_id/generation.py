@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from concat_id.credentials import load_credentials
-from concat_id.devices import choose_device
 from concat_id.errors import NoFaceFound
-from concat_id.job import Job, Reference
-from concat_id.loading import (
+from concat_id.job import Job
+from concat_id.loading.devices import choose_device
+from concat_id.loading.load import (
     load_clothes_parser,
     load_curricular,
     load_face_tools,
@@ -29,18 +28,19 @@ from concat_id.loading import (
     load_video_text,
     weights_digest,
 )
-from concat_id.outputs import choose_video
-from concat_id.presets import DEFAULT_PRESET, PRESETS
-from concat_id.prompts import describe_unread
-from concat_id.references import (
+from concat_id.loading.memory import describe_bits
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.output.credentials import load_credentials
+from concat_id.output.destination import choose_video
+from concat_id.output.video_files import describe_run, write_or_rescue
+from concat_id.pipelines.encoded_inputs import encode_inputs
+from concat_id.prompts.unread import describe_unread
+from concat_id.references.prepare import (
     MIN_FACE_PX,
     PreparedReference,
-    load_reference,
-    prepare_background,
-    prepare_face,
-    prepare_garment,
 )
-from concat_id.results import describe_run, write_or_rescue
+from concat_id.references.reference import Reference
+from concat_id.references.roles import ROLES, load_reference
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
@@ -119,7 +119,11 @@ def generate(
         for reference, picture in zip(job.references, pictures, strict=True)
     ]
     target = describe_target(job.references, pictures, prepared, job.preset)
-    notes = (*collect_notes(prepared), *describe_unread(job.prompt, job.settings, job.preset))
+    notes = (
+        *collect_notes(prepared),
+        *describe_unread(job.prompt, job.settings, job.preset),
+        *describe_bits(memory),
+    )
     # 3. Denoise
     pipeline = load_pipeline(job.preset, device, memory=memory, loras=job.loras)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
@@ -210,22 +214,12 @@ def prepare_picture(
     Args:
         min_face_px: side of the smallest face that is one.
     """
-    if reference.role == "garment":
-        return prepare_garment(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
-    if reference.role == "background":
-        return prepare_background(picture, load_clothes_parser(preset), whole_picture=reference.whole_picture)
-    tools = load_face_tools(preset)
+    kind = ROLES[reference.role]
+    tools = load_face_tools(preset) if kind.tools == "faces" else load_clothes_parser(preset)
     try:
-        return prepare_face(
-            picture,
-            tools.finder,
-            tools.parser,
-            face_index=reference.face_index,
-            whole_picture=reference.whole_picture,
-            min_face_px=min_face_px,
-        )
+        return kind.prepare(picture, tools, reference, min_face_px)
     except NoFaceFound as error:
-        if PRESETS[preset].knows_drawn_people_only:
+        if PRESETS[preset].domain == "drawn":
             raise NoFaceFound(f"{error} {DRAWN_ONLY}") from error
         raise
 
@@ -269,8 +263,7 @@ def describe_target(
         tools.scorer,
         tuple(faces),
         load_clothes_parser(preset) if others else None,
-        garment=others.get("garment"),
-        place=others.get("background"),
+        others=others,
         curricular=curricular,
         video_text=load_video_text(preset) if with_text else None,
     )
@@ -283,10 +276,9 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
     settings = job.settings
     if settings.shift is not None:
         pipeline.scheduler.set_shift(settings.shift)
+    pictures = [reference.picture for reference in prepared]
     return pipeline.stream(
-        job.prompt,
-        [reference.picture for reference in prepared],
-        negative_prompt=settings.negative_prompt,
+        **encode_inputs(pipeline, job.prompt, pictures, settings),
         height=settings.height,
         width=settings.width,
         num_frames=settings.num_frames,
@@ -297,5 +289,4 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
         skip_guidance_layers=settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None,
         # Drawn on the processor: the same noise on every machine.
         generator=torch.Generator("cpu").manual_seed(settings.seed),
-        max_sequence_length=settings.max_sequence_length,
     )

@@ -45,14 +45,14 @@ def known_toy(toy_folder: Path) -> Iterator[None]:
     """The preset "toy", for one file's tests."""
     from toys import toy_preset
 
-    from concat_id import loading, presets
+    from concat_id.loading import load, presets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "toy", toy_preset(toy_folder))
         yield
-    loading._load_pipeline.cache_clear()
-    loading._load_face_tools.cache_clear()
-    loading.weights_digest.cache_clear()
+    load._load_pipeline.cache_clear()
+    load._load_face_tools.cache_clear()
+    load.weights_digest.cache_clear()
 
 
 @pytest.fixture
@@ -60,7 +60,9 @@ def job(tmp_path: Path) -> Job:
     """A job of the toy preset with one face."""
     from toys import portrait
 
-    from concat_id.job import Job, Reference, Settings
+    from concat_id.job import Job
+    from concat_id.references.reference import Reference
+    from concat_id.settings import Settings
 
     portrait(3).save(tmp_path / "face.png")
     return Job(

@@ -20,13 +20,14 @@ from toys import make_transformer
 
 from concat_id.batch import read_jobs
 from concat_id.errors import InputError
-from concat_id.job import Job, Reference
+from concat_id.job import Job
+from concat_id.loading.own_weights import _find_lora
 from concat_id.models.lora import merge_lora, read_lora
-from concat_id.own_weights import _find_lora
-from concat_id.pictures import load_picture
-from concat_id.runs import Library
-from concat_id.ui.recall import recall_video
-from concat_id.video import read_video, write_video
+from concat_id.output.video import read_video, write_video
+from concat_id.references.pictures import load_picture
+from concat_id.references.reference import Reference
+from concat_id.studio.restore import recall_video
+from concat_id.studio.runs import Library
 
 CASES = Path(__file__).with_name("cases")
 MAX_SENTENCE = 500

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from concat_id.video import write_video
+from concat_id.output.video import write_video
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 # Room in a video's metadata that other settings are written into.

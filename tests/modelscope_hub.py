@@ -91,7 +91,7 @@ def serve_modelscope() -> Iterator[ModelScope]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answers, there))
     Thread(target=server.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("concat_id.modelscope.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        patch.setattr("concat_id.loading.modelscope.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         yield there
     server.shutdown()
     server.server_close()

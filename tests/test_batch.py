@@ -13,7 +13,7 @@ from concat_id import batch
 from concat_id.__main__ import main
 from concat_id.batch import Outcome, plan_batch, run_batch
 from concat_id.errors import InvalidJob
-from concat_id.presets import PRESETS
+from concat_id.loading.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 

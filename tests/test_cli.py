@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from toys import clip_of, is_same_video, landscape, portrait, two_people
 
-from concat_id import loading, presets
 from concat_id.__main__ import build_parser, main
 from concat_id.commands import generate as generate_command
 from concat_id.errors import InvalidJob
-from concat_id.job import Job, Reference
+from concat_id.job import Job
+from concat_id.loading import load, presets
+from concat_id.references.reference import Reference
 
-ROOT = Path(presets.__file__).resolve().parent.parent
+ROOT = Path(presets.__file__).resolve().parents[2]
 
 
 pytestmark = pytest.mark.usefixtures("known_toy")
@@ -103,7 +104,7 @@ def test_a_job_s_file_is_run_as_it_is(face: str, tmp_path: Path, capsys: pytest.
 def test_a_portrait_and_its_length_are_asked_for_by_options(
     face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from concat_id.video import read_video
+    from concat_id.output.video import read_video
 
     output = tmp_path / "out.mp4"
     assert generate(face, output, "--size", "64x96", "--frames", "13", "--fps", "6", "--steps", "1") == 0
@@ -146,7 +147,7 @@ def test_every_face_can_be_chosen() -> None:
 
 
 def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from concat_id.video import write_video
+    from concat_id.output.video import write_video
 
     portrait(5, identity_seed=5).save(tmp_path / "face.png")
     write_video(clip_of(50, identity_seed=5), 8, tmp_path / "video.mp4")
@@ -163,7 +164,7 @@ def test_score_reads_a_picture_and_a_video(tmp_path: Path, capsys: pytest.Captur
 def test_score_computes_what_generate_does(
     face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from concat_id.video import read_video
+    from concat_id.output.video import read_video
 
     output = tmp_path / "out.mp4"
     assert generate(face, output, "--seed", "7", "--steps", "1", "--json") == 0
@@ -173,13 +174,13 @@ def test_score_computes_what_generate_does(
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert scores.keys() == generated.keys() and "cursim" in scores
     frames = read_video(output).frames
-    assert scores["viclip"] == pytest.approx(loading.load_video_text().score(frames, "A person waves."))
+    assert scores["viclip"] == pytest.approx(load.load_video_text().score(frames, "A person waves."))
 
 
 def test_score_says_whose_face_it_takes_and_takes_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from concat_id.video import write_video
+    from concat_id.output.video import write_video
 
     group = Path(__file__).with_name("cases") / "group.png"
     write_video(clip_of(50), 8, tmp_path / "video.mp4")
@@ -201,7 +202,7 @@ def test_score_says_whose_face_it_takes_and_takes_another(
 def test_score_leaves_out_what_has_no_weights_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from concat_id.video import write_video
+    from concat_id.output.video import write_video
 
     absent = replace(presets.PRESETS["embedded"], curricular=tmp_path / "none", video_clip=tmp_path / "none")
     monkeypatch.setitem(presets.PRESETS, "embedded", absent)
@@ -213,7 +214,7 @@ def test_score_leaves_out_what_has_no_weights_here(
 
 
 def test_score_compares_several_people_and_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from concat_id.video import write_video
+    from concat_id.output.video import write_video
 
     landscape().save(tmp_path / "place.png")
     write_video(np.stack([np.asarray(two_people(0, 128))] * 3), 8, tmp_path / "video.mp4")

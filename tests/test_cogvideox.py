@@ -20,15 +20,18 @@ from toys import (
     write_toy_pipeline,
 )
 
-from concat_id import ConcatIDCogVideoXPipeline, loading
+from concat_id import ConcatIDCogVideoXPipeline
 from concat_id.__main__ import main
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.evaluation.judges import load_judges
 from concat_id.generation import Preview
-from concat_id.job import Job, Reference, Settings
-from concat_id.loading import load_pipeline
-from concat_id.own_weights import register_weights
-from concat_id.presets import PRESETS
+from concat_id.job import Job
+from concat_id.loading import load
+from concat_id.loading.load import load_pipeline
+from concat_id.loading.own_weights import register_weights
+from concat_id.loading.presets import PRESETS
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,7 @@ def _forget() -> Iterator[None]:
     yield
     for name in PRESETS.keys() - known.keys():
         del PRESETS[name]
-    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest, load_judges):
+    for cached in (load._load_pipeline, load._load_face_tools, load.weights_digest, load_judges):
         cached.cache_clear()
 
 

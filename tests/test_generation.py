@@ -22,9 +22,11 @@ from concat_id.errors import (
     UnreadablePicture,
 )
 from concat_id.generation import Preview, Progress, decode_frames, generate, prepare_reference
-from concat_id.job import TASK_ROLES, Job, Reference, Settings
-from concat_id.loading import load_pipeline
-from concat_id.presets import PRESETS, Task
+from concat_id.job import TASK_ROLES, Job
+from concat_id.loading.load import load_pipeline
+from concat_id.loading.presets import PRESETS, Task
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("known_toy")
 

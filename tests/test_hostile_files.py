@@ -24,10 +24,12 @@ from hostile import (
 from PIL import Image
 
 from concat_id.errors import ForeignVideo, InputError, InvalidJob, PictureTooLarge, UnreadableVideo
-from concat_id.job import Job, Reference, Settings
-from concat_id.pictures import load_picture
-from concat_id.ui.recall import recall_video
-from concat_id.video import Video, read_video
+from concat_id.job import Job
+from concat_id.output.video import Video, read_video
+from concat_id.references.pictures import load_picture
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
+from concat_id.studio.restore import recall_video
 
 
 def answer(call: Callable[[], Any]) -> Any:

@@ -10,8 +10,10 @@ from typing import Any, get_args
 import pytest
 
 from concat_id.errors import InputError, InvalidJob
-from concat_id.job import SEED_LIMIT, TASK_ROLES, Job, Reference, Role, Settings
-from concat_id.presets import PRESETS, Task
+from concat_id.job import TASK_ROLES, Job
+from concat_id.loading.presets import PRESETS, Task
+from concat_id.references.reference import Reference, Role
+from concat_id.settings import SEED_LIMIT, Settings
 
 FACE = Reference("face", "face.png")
 JOB = Job("single", (FACE,), "A person laughs on a beach.")

@@ -41,6 +41,6 @@ def test_programs_end_with_the_sentence(
 
 
 def test_the_readme_lists_every_variable() -> None:
-    readme = (Path(app.__file__).parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(app.__file__).parent / "concat_id" / "ui" / "README.md").read_text(encoding="utf-8")
     for entry in fields(Limits):
         assert f"`{PREFIX}{entry.name.upper()}`" in readme

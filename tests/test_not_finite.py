@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from toys import portrait, toy_preset
 
-from concat_id import loading, presets
 from concat_id.__main__ import main
 from concat_id.errors import NotFinite
 from concat_id.generation import decode_frames
-from concat_id.loading import load_pipeline
+from concat_id.loading import load, presets
+from concat_id.loading.load import load_pipeline
 
 DAMAGES = {
     "feed-forward": ("transformer/diffusion_pytorch_model.safetensors", "blocks.1.ffn.net.2.weight"),
@@ -39,7 +39,7 @@ def damaged(
     save_file(tensors, folder / file, {"format": "pt"})
     monkeypatch.setitem(presets.PRESETS, "damaged", toy_preset(folder))
     yield "damaged"
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()
 
 
 def test_nothing_is_written(damaged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,4 +60,4 @@ def test_latents_that_overflow_are_not_decoded_to_black(
     latents = torch.full((1, 4, 3, 8, 8), float("inf"))
     with pytest.raises(NotFinite, match="in decoding"):
         decode_frames(pipeline, latents)
-    loading._load_pipeline.cache_clear()
+    load._load_pipeline.cache_clear()

@@ -17,11 +17,15 @@ from ui.served import serve_app
 STUDIO = "http://127.0.0.1:7860/"
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# The first, and those beside the code that go on from it.
+FOLDERS = (".", "concat_id", "concat_id/ui", "concat_id/evaluation", "train")
+READMES = {folder: (ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in FOLDERS}
+ALL = "\n".join(READMES.values())
 
 
 def blocks(language: str) -> list[str]:
     """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", ALL, re.MULTILINE | re.DOTALL)
 
 
 def commands(start: str) -> list[list[str]]:
@@ -89,19 +93,30 @@ def test_training_commands_name_what_exists(command: list[str]) -> None:
 
 def test_make_has_every_target_that_is_promised() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), re.MULTILINE)
-    assert set(targets) == {"app", "test"}
+    targets = re.findall(r"^make ([\w-]+)", "\n".join(blocks("bash")), re.MULTILINE)
+    assert set(targets) == {"app", "test", "train-on"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
 def test_links_and_pictures_are_there() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for folder, text in READMES.items():
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):
+            assert (ROOT / folder / target).exists(), (folder, target)
+
+
+def test_the_first_readme_stays_short() -> None:
+    assert README.count("\n") <= 170
+
+
+def test_a_code_map_names_what_exists() -> None:
+    (code_map,) = blocks("text")
+    for name in re.findall(r"^(\S+?)(?:,|\s{2,})", code_map, re.MULTILINE):
+        assert (ROOT / name).exists(), name
 
 
 def test_presets_of_the_table_exist() -> None:
-    from concat_id.presets import PRESETS
+    from concat_id.loading.presets import PRESETS
 
     rows = re.findall(r"^\| `([a-z][\w.-]*)`", README, re.MULTILINE)
     assert set(rows) == set(PRESETS)

@@ -26,10 +26,10 @@ from concat_id import (
 )
 from concat_id.generation import Preview, Result, generate
 from concat_id.job import Job
+from concat_id.loading.presets import PRESETS, Preset
 from concat_id.models.checkpoint_cogvideox import SCHEDULE
+from concat_id.output.video import read_metadata, read_video
 from concat_id.people import SEED_RANGES, render, sample_scenes
-from concat_id.presets import PRESETS, Preset
-from concat_id.video import read_metadata, read_video
 
 TEXT_DIM = 16
 LATENT_CHANNELS = 4

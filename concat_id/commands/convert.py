@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from concat_id.presets import Backbone
+from concat_id.loading.presets import Backbone
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Convert a checkpoint."""
-    from concat_id.models.convert import convert_checkpoint
+    from concat_id.loading.convert import convert_checkpoint
 
     convert_checkpoint(options.checkpoint, options.base, options.output, options.backbone)
     print(f"output: {options.output}")

@@ -7,10 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from concat_id.commands.options import add_device, add_json, add_preset, add_weights, read_weights
+from concat_id.commands.options import (
+    add_device,
+    add_json,
+    add_memory,
+    add_preset,
+    add_weights,
+    read_weights,
+)
 from concat_id.commands.printing import finish
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, Task
+from concat_id.loading.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.evaluation.run import Progress
@@ -32,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
     add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
     add_device(parser)
+    add_memory(parser)
     add_json(parser)
 
 
@@ -56,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
         benchmark=options.benchmark or DEFAULT_BENCHMARK,
         people=options.people,
         device=options.device,
+        memory=options.memory,
     )
     done: list[Progress] = []
 

@@ -16,18 +16,21 @@ from concat_id.commands.options import (
     add_memory,
     add_preset,
     add_references,
+    add_settings,
     add_weights,
     read_references,
+    read_settings_options,
     read_weights,
 )
 from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
-from concat_id.presets import DEFAULT_PRESET, Task
-from concat_id.text_files import read_text
+from concat_id.files.text import read_text
+from concat_id.loading.presets import DEFAULT_PRESET, Task
 
 if TYPE_CHECKING:
     from concat_id.generation import Progress
-    from concat_id.job import Job, Lora
+    from concat_id.job import Job
+    from concat_id.loading.loras import Lora
     from concat_id.scoring import Scores
 
 # Steps between two previews, each of which is decoded and scored.
@@ -43,19 +46,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_references(parser)
     add("--prompt", help="what should happen, in a sentence")
     add_choices(parser)
-    add("--seed", type=int, help="0 to 4294967295; -1 or none: random")
-    add("--steps", type=int, help="denoising steps (default: the preset's)")
-    add("--guidance", type=float, help="strength of the prompt (default: the preset's)")
-    add("--reference-guidance", type=float, help="strength of the likeness (default: the preset's)")
+    add_settings(parser)
     add(
         "--lora",
         action="append",
         help="NAME or NAME:STRENGTH of a LoRA in the folder that CONCAT_ID_LORAS names",
     )
-    add("--size", help="WIDTHxHEIGHT in px, such as 480x832 (default: the preset's)")
-    add("--frames", type=int, help="length, 4 k + 1, on CogVideoX 8 k + 1 (default: the preset's)")
-    add("--fps", type=int, help="frames per second (default: the preset's)")
-    add("--negative-prompt", help="what should not be seen (default: the preset's)")
     add_preset(parser)
     add_weights(parser)
     add("--output", type=Path, default=Path("outputs"), help="MP4 file, or folder (default: outputs)")
@@ -101,31 +97,19 @@ def run(options: argparse.Namespace) -> int:
 
 def read_job(options: argparse.Namespace) -> Job:
     """The job that the options name or describe."""
-    from concat_id.job import Job, Settings, parse_size
+    from concat_id.job import Job
 
     if options.job:
         _refuse_beside("job", options)
         return Job.load(options.job)
     if options.prompt is None:
         raise InvalidJob("there is no prompt; give --prompt, or a whole job by --job.")
-    width, height = parse_size(options.size) if options.size else (None, None)
-    settings = Settings(
-        seed=options.seed,
-        num_frames=options.frames,
-        height=height,
-        width=width,
-        fps=options.fps,
-        num_inference_steps=options.steps,
-        guidance_scale=options.guidance,
-        reference_guidance_scale=options.reference_guidance,
-        negative_prompt=options.negative_prompt,
-    )
     weights = read_weights(options)
     return Job(
         options.task or "single",
         read_references(options),
         options.prompt,
-        settings,
+        read_settings_options(options),
         weights.name if weights else options.preset or DEFAULT_PRESET,
         tuple(read_lora(text) for text in options.lora or ()),
     )
@@ -133,7 +117,7 @@ def read_job(options: argparse.Namespace) -> Job:
 
 def read_lora(text: str) -> Lora:
     """A LoRA from NAME or NAME:STRENGTH."""
-    from concat_id.job import Lora
+    from concat_id.loading.loras import Lora
 
     name, _, strength = text.rpartition(":")
     try:
@@ -152,7 +136,7 @@ def _refuse_beside(file: str, options: argparse.Namespace) -> None:
 
 def _warn_of_other_weights(path: Path, preset: str) -> None:
     """Say that a sidecar's video will not come out the same."""
-    from concat_id.loading import weights_digest
+    from concat_id.loading.load import weights_digest
 
     report = json.loads(read_text(path))
     made_by = (report.get("model") or {}).get("weights_sha256")

@@ -7,25 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from concat_id.errors import InvalidJob, InvalidWeights
-from concat_id.memory import VARIABLE, MemoryMode
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.loading.memory import VARIABLE, MemoryMode
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.references.reference import ABOUT_ROLES, OTHER_ROLES, Role
+from concat_id.settings import ASKED_SETTINGS, Settings, read_settings
 
 if TYPE_CHECKING:
-    from concat_id.job import Reference
-    from concat_id.own_weights import OwnWeights
+    from concat_id.loading.own_weights import OwnWeights
+    from concat_id.references.reference import Reference
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
     """The pictures."""
     add = parser.add_argument
-    add(
-        "--reference",
-        type=Path,
-        action="append",
-        help="picture of a person; once for each, from left to right",
-    )
-    add("--garment", type=Path, help="picture of what the person wears")
-    add("--background", type=Path, help="picture of the place")
+    add("--reference", type=Path, action="append", help=ABOUT_ROLES["face"])
+    for role in OTHER_ROLES:
+        add(f"--{role}", type=Path, help=ABOUT_ROLES[role])
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -37,20 +34,33 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         action="append",
         nargs="?",
         const="face",
-        choices=("face", "garment", "background"),
+        choices=get_args(Role),
         help="use the pictures of this role as they are (default: face)",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """How to sample."""
+    for kind in ASKED_SETTINGS:
+        parser.add_argument(f"--{kind.option}", type=kind.type, help=kind.about)
+
+
+def read_settings_options(options: argparse.Namespace) -> Settings:
+    """The settings that the options describe."""
+    return read_settings(
+        {kind.name: getattr(options, kind.option.replace("-", "_")) for kind in ASKED_SETTINGS}
     )
 
 
 def read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
     """The references that the options describe, in the order of their roles."""
-    from concat_id.job import Reference
+    from concat_id.references.reference import Reference
 
     faces, whole = options.reference or [], options.whole_picture or []
     indices = options.face_index or [None] * len(faces)
     if len(indices) != len(faces):
         raise InvalidJob(f"got {len(indices)} --face-index for {len(faces)} --reference; give one for each.")
-    others = {"garment": options.garment, "background": options.background}
+    others = {role: getattr(options, role) for role in OTHER_ROLES}
     return (
         *(
             Reference("face", face, index, "face" in whole)
@@ -78,7 +88,7 @@ def read_weights(options: argparse.Namespace) -> OwnWeights | None:
         if options.name is not None:
             raise InvalidWeights("--name was given without --weights, which it names; give both or neither.")
         return None
-    from concat_id.own_weights import register_weights
+    from concat_id.loading.own_weights import register_weights
 
     return register_weights(options.weights, options.preset or DEFAULT_PRESET, options.name)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from concat_id.commands.options import add_choices, add_json, add_preset, add_references, read_references
 from concat_id.commands.printing import finish, say
 from concat_id.errors import FaceTooSmall, InvalidJob, NoFaceFound
-from concat_id.presets import DEFAULT_PRESET
+from concat_id.loading.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from concat_id.job import Reference
-    from concat_id.references import PreparedReference
+    from concat_id.references.prepare import PreparedReference
+    from concat_id.references.reference import Reference
     from concat_id.scoring import Target
 
 
@@ -37,9 +37,9 @@ def run(options: argparse.Namespace) -> None:
     if not options.reference:
         raise InvalidJob("there is nobody to compare with; give --reference.")
     references = read_references(options)
+    from concat_id.output.video import read_video
     from concat_id.scoring.scorer import sample_frames
     from concat_id.scoring.video_clip import middle_frames
-    from concat_id.video import read_video
 
     def choose(total: int) -> list[int]:
         return sample_frames(total, options.sampling) + middle_frames(total)
@@ -57,7 +57,7 @@ def _read_target(
 ) -> tuple[Target, tuple[str, ...]]:
     """What references name to compare a video with, and what the user should know of them."""
     from concat_id.generation import collect_notes, describe_target
-    from concat_id.references import load_reference
+    from concat_id.references.roles import load_reference
 
     pictures = [load_reference(reference) for reference in references]
     prepared = [

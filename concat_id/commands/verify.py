@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Say where a video comes from. Returns the exit code."""
-    from concat_id.provenance import verify
+    from concat_id.output.provenance import verify
 
     report = verify(options.file)
     if options.json:

@@ -20,7 +20,7 @@ from concat_id.evaluation.paper import (
     WITHOUT_PRE_TRAINING,
 )
 from concat_id.evaluation.statistics import Estimate, estimate
-from concat_id.presets import DEFAULT_PRESET
+from concat_id.loading.presets import DEFAULT_PRESET
 
 COMPARED = (
     *("arcsim", "cursim", "clipdist"),

@@ -1,7 +1,7 @@
 """The benchmark: who, in what, where, and the prompts; read from a folder and turned into jobs.
 
 A folder holds `benchmark.json` and the pictures that it names; `assets/benchmark` shows drawn people of the
-test split (`train/benchmark.py` makes it). The JSON has
+test split (`train/benchmark/people.py` makes it). The JSON has
 
     people, garments, places: lists of {"name", "picture", "truth", "seed"}; truth names what the picture
         shows, {"garment": "hoodie"}, as far as a reader can tell it; the seed is there if it was drawn;
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from concat_id.errors import InputError
-from concat_id.job import Job, Reference, Role, Settings
-from concat_id.presets import Task
-from concat_id.text_files import read_text
+from concat_id.files.text import read_text
+from concat_id.job import Job
+from concat_id.loading.presets import Task
+from concat_id.references.reference import Reference, Role
+from concat_id.settings import Settings
 
 DEFAULT_BENCHMARK = Path(__file__).resolve().parents[2] / "assets" / "benchmark"
 _PICTURE_SUFFIXES = (

@@ -34,11 +34,12 @@ from concat_id.evaluation.run import (
 )
 from concat_id.evaluation.sheets import write_sheet
 from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
-from concat_id.job import Settings
-from concat_id.loading import weights_digest
-from concat_id.outputs import check_folder
-from concat_id.own_weights import OwnWeights
-from concat_id.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.files.folders import check_folder
+from concat_id.loading.load import weights_digest
+from concat_id.loading.memory import read_bits
+from concat_id.loading.own_weights import OwnWeights
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS, Preset, Task
+from concat_id.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Plan:
     protocol: str = "auto"  # key of `PROTOCOLS`
     benchmark: Path = DEFAULT_BENCHMARK
     people: Path | None = None  # pictures of other people than the benchmark's
-    device: str | None = None  # see `load_pipeline`
+    device: str | None = None  # see `load_pipeline`, as the next
+    memory: str | None = None
     truth: str | None = None  # key of `TRUTHS`: the renderer's clips instead of the preset's videos
 
     @property
@@ -65,7 +67,7 @@ class Plan:
     def maker(self) -> Maker:
         """What makes the videos."""
         if self.truth is None:
-            return ModelMaker(self.preset, self.device)
+            return ModelMaker(self.preset, self.device, self.memory)
         return TruthMaker(self.preset, self.truth == CODED, self.device)
 
     @property
@@ -76,6 +78,7 @@ class Plan:
             "--preset": own.preset if own else self.preset,
             "--weights": own and own.path,
             "--name": own and own.name,
+            "--memory": self.memory if read_bits(self.memory) else None,
             "--task": self.task,
             "--videos": self.videos,
             "--protocol": self.protocol,
@@ -121,7 +124,7 @@ def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
 
 def evaluate_truth(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     """Measure the truth of a preset's cases, as drawn and through its autoencoder: the judges' ceiling."""
-    if not PRESETS[plan.preset].knows_drawn_people_only:
+    if PRESETS[plan.preset].domain != "drawn":
         raise InvalidJob(f"preset '{plan.preset}' shows photographed people; only drawn ones have a truth.")
     check_drawn(_read_benchmark(plan), plan.people or plan.benchmark)
     for name in TRUTHS:

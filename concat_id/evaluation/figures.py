@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MAIN_COLUMNS = {"arcsim": "ArcSim ↑", "cursim": "CurSim ↑", "viclip": "ViCLIP ↑", "clipdist": "CLIPDist ↑"}
+from concat_id.scoring.metrics import METRICS
+
+MAIN_COLUMNS = {metric.field: f"{metric.title} ↑" for metric in METRICS if metric.in_paper}
 MORE_ROWS = {
     "face_rate": "frames with a face",
     "whole_faces": "frames whose faces are all whole, a missing one counting as broken",

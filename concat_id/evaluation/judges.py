@@ -19,31 +19,32 @@ from concat_id.evaluation.benchmark import Subject
 from concat_id.evaluation.reader import ClipReader
 from concat_id.evaluation.sharpness import face_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
-from concat_id.faces import Face
-from concat_id.job import Role
-from concat_id.loading import (
+from concat_id.job import take_more_than_faces
+from concat_id.loading.load import (
     PARSER_FILES,
     load_clothes_parser,
     load_curricular,
     load_face_tools,
     load_video_text,
 )
-from concat_id.parsing import Parser
-from concat_id.pictures import load_picture
-from concat_id.presets import EMBEDDED, PRESETS, Task
-from concat_id.references import prepare_background, prepare_garment
+from concat_id.loading.presets import EMBEDDED, PRESETS
+from concat_id.loading.weights import locate
+from concat_id.references.faces import Face
+from concat_id.references.parsing import Parser
+from concat_id.references.pictures import load_picture
+from concat_id.references.prepare import MIN_FACE_PX
+from concat_id.references.reference import Reference, Role
+from concat_id.references.roles import ROLES, load_reference
 from concat_id.scoring import ReferenceFace, Scorer
 from concat_id.scoring.curricularface import CurricularEmbedder
-from concat_id.scoring.surroundings import compare_garments, compare_places
+from concat_id.scoring.surroundings import COMPARISONS
 from concat_id.scoring.video_clip import VideoTextScorer
-from concat_id.weights import locate
 
 # What happens in videos of drawn people is read back, and whether faces are whole; not in photographed ones.
 READER = EMBEDDED / "evaluation" / "reader.onnx"
 WHOLENESS = EMBEDDED / "evaluation" / "whole.onnx"
 RETRIEVAL_STRIDE = 4
 """Every fourth frame tells which garment or place it is."""
-NEED_CLOTHES: set[Task] = {"try-on", "background"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +94,14 @@ class Judges:
     def compare(self, role: Role, subjects: Sequence[Subject], frames: np.ndarray) -> list[float] | None:
         """Likeness of frames (T, H, W, 3) to each garment or place; None where no frame shows the place."""
         pictures = [self.prepare(role, subject) for subject in subjects]
-        compare = {"garment": compare_garments, "background": compare_places}[role]
-        return compare(pictures, frames, self.clothes_parser, self.scorer.clip)
+        return COMPARISONS[role](pictures, frames, self.clothes_parser, self.scorer.clip)
 
     def prepare(self, role: Role, subject: Subject) -> Image:
         """A garment or place as the model of the preset sees it; kept from one call to the next."""
         if subject.picture not in self._prepared:
-            prepare = {"garment": prepare_garment, "background": prepare_background}[role]
-            prepared = prepare(load_picture(subject.picture), self.clothes_parser)
+            reference = Reference(role, subject.picture)
+            picture = load_reference(reference)
+            prepared = ROLES[role].prepare(picture, self.clothes_parser, reference, MIN_FACE_PX)
             self._prepared[subject.picture] = prepared.picture
         return self._prepared[subject.picture]
 
@@ -112,8 +113,8 @@ def load_judges(preset: str) -> Judges:
     What is missing is named in a `WeightsUnavailable`.
     """
     model = PRESETS[preset]
-    drawn = model.knows_drawn_people_only
-    needs_clothes = bool(NEED_CLOTHES & set(model.tasks))
+    drawn = model.domain == "drawn"
+    needs_clothes = take_more_than_faces(model.tasks)
     sources = [model.curricular, model.video_clip, model.score_pack, model.clip]
     weights = [locate(source) for source in [*sources, *([READER, WHOLENESS] if drawn else [])]]
     weights += [locate(model.clothes_parser, patterns=PARSER_FILES)] if needs_clothes else []

@@ -15,8 +15,8 @@ from concat_id.evaluation.benchmark import SETS, Case, Subject
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.sharpness import mean_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
-from concat_id.faces import Face
-from concat_id.job import Role
+from concat_id.references.faces import Face
+from concat_id.references.reference import Role
 from concat_id.scoring import ReferenceFace, Sampling
 from concat_id.scoring.scorer import mean_found, sample_frames
 

@@ -1,7 +1,8 @@
 """Reading back what happens in a video: expression, motion, garment and place of drawn people.
 
-The reader knows the drawn world's categories only; it was trained on the renderer's truth (`train/reader.py`)
-and says how often it is right there, for its mistakes count against every model that it judges.
+The reader knows the drawn world's categories only; it was trained on the renderer's truth
+(`train/scoring/reader.py`) and says how often it is right there, for its mistakes count against every model
+that it judges.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concat_id.onnx_sessions import open_onnx
+from concat_id.references.onnx_sessions import open_onnx
 from concat_id.scoring.video_clip import fit, middle_frames
 
 
@@ -20,7 +21,7 @@ class ClipReader:
     """Names the category of every topic in a video.
 
     Args:
-        path: an ONNX file as `train.export_evaluation` writes it: clips (1, T, 3, H, W) in [0, 1] to logits
+        path: an ONNX file as `train.export` writes it: clips (1, T, 3, H, W) in [0, 1] to logits
             by topic; its metadata names the categories, and how often it is right on rendered clips.
     """
 

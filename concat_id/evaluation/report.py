@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from concat_id.atomic import replacing
 from concat_id.evaluation.ablations import COMPARED, describe_ablations
 from concat_id.evaluation.benchmark import SETS
 from concat_id.evaluation.figures import (
@@ -22,6 +21,7 @@ from concat_id.evaluation.figures import (
 )
 from concat_id.evaluation.paper import TABLES, VIDEOS
 from concat_id.evaluation.statistics import Estimate, estimate
+from concat_id.files.atomic import replacing
 
 LOGGER = logging.getLogger(__name__)
 CATEGORY_COLUMNS = (

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from concat_id.atomic import replacing
 from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
+from concat_id.files.atomic import replacing
 from concat_id.generation import generate
-from concat_id.loading import weights_digest
-from concat_id.video import read_video
+from concat_id.loading.load import weights_digest
+from concat_id.loading.memory import read_bits
+from concat_id.output.video import read_video
 
 LOGGER = logging.getLogger(__name__)
 
@@ -41,24 +42,26 @@ class ModelMaker:
 
     Args:
         preset: key of `PRESETS`.
-        device: see `load_pipeline`.
+        device, memory: see `load_pipeline`.
     """
 
     preset: str
     device: str | None = None
+    memory: str | None = None
 
     def key(self, case: Case) -> dict[str, Any]:
-        """The job, its pictures and the model's weights."""
+        """The job, its pictures, the model's weights, and in how many bits if fewer than they have."""
         job = case.job(self.preset).resolve()
         pictures = [hashlib.sha256(Path(reference.picture).read_bytes()) for reference in job.references]
         return {
             "job": job.to_dict() | {"references": [picture.hexdigest() for picture in pictures]},
             "weights_sha256": weights_digest(self.preset),
-        }
+        } | ({"bits": bits} if (bits := read_bits(self.memory)) else {})
 
     def make(self, case: Case, video: Path) -> None:
         """Run the case's job."""
-        for _ in generate(case.job(self.preset), video, preview_every=0, device=self.device):
+        job, given = case.job(self.preset), {"device": self.device, "memory": self.memory}
+        for _ in generate(job, video, preview_every=0, **given):
             pass
 
 

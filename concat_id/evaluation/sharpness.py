@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from concat_id.evaluation.wholeness import CROP_PX, crop_face
-from concat_id.faces import Face
+from concat_id.references.faces import Face
 
 # Eyes and mouth lie in it, as `crop_face` aligns them; hair and outline do not.
 INSIDE_CENTER = (56, 72)  # x, y, px

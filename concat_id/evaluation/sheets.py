@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from concat_id.evaluation.benchmark import Case
-from concat_id.pictures import load_picture
-from concat_id.video import read_video
+from concat_id.output.video import read_video
+from concat_id.references.pictures import load_picture
 
 COUNT = 16
 FRAMES = 5

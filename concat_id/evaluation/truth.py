@@ -18,13 +18,13 @@ import numpy as np
 from concat_id import people
 from concat_id.evaluation.benchmark import Benchmark, Case, InvalidBenchmark
 from concat_id.generation import decode_frames
-from concat_id.loading import load_pipeline
+from concat_id.loading.load import load_pipeline
+from concat_id.loading.presets import PRESETS, Preset
+from concat_id.output.video import write_video
 from concat_id.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
 from concat_id.people.outfit import PATTERNS, Outfit, sample_outfits
 from concat_id.people.words import ACTIONS, FEELINGS
 from concat_id.pipelines.latents import encode_videos
-from concat_id.presets import PRESETS, Preset
-from concat_id.video import write_video
 
 DRAWN, CODED = "truth", "truth-autoencoder"
 TRUTHS = {DRAWN: "Truth, as drawn", CODED: "Truth, through the autoencoder"}

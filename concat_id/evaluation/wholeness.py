@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from concat_id.faces import Face, align_face
+from concat_id.references.faces import Face, align_face
 
 CROP_PX = 112
 WIDENING = 1.3
@@ -27,7 +27,7 @@ class WholenessJudge:
     """Tells whole faces from broken ones.
 
     Args:
-        path: an ONNX file as `train.export_evaluation` writes it: crops (N, 3, 112, 112) in [0, 1] to
+        path: an ONNX file as `train.export` writes it: crops (N, 3, 112, 112) in [0, 1] to
             probabilities (N,); its metadata holds the threshold from which on a face is whole.
     """
 

@@ -33,6 +33,8 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
     `ConcatIDWanTransformer3DModel`: frames are the third axis of latents, and positions are its own business.
     """
 
+    _repeated_blocks = ["CogVideoXBlock"]
+
     @wraps(CogVideoXTransformer3DModel.__init__)
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
@@ -82,7 +84,8 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
         num_frames, text_length = hidden_states.shape[2], encoder_hidden_states.shape[1]
         temb = self.time_embedding(self.time_proj(timestep).to(hidden_states.dtype))
 
-        hidden_states = torch.cat([hidden_states, reference_latents], dim=2)  # the references join the video
+        # The references are concatenated (guarded by test_references_are_concatenated_behind_the_video).
+        hidden_states = torch.cat([hidden_states, reference_latents], dim=2)
         positions = self._rotary_positions(hidden_states)
         p, q = self.patch_sides
         grid = {"h": hidden_states.shape[3] // p, "w": hidden_states.shape[4] // q}
@@ -102,7 +105,8 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
 
         hidden_states = self.proj_out(self.norm_out(self.norm_final(hidden_states), temb=temb))
         sample = rearrange(hidden_states, "b (f h w) (c p q) -> b c f (h p) (w q)", **grid, p=p, q=q)
-        sample = sample[:, :, :num_frames]  # the references' part of the prediction is dropped
+        # Their part of the prediction is stripped (guarded by test_references_are_stripped).
+        sample = sample[:, :, :num_frames]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
     def _rotary_positions(self, latents: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -147,7 +147,8 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
         num_frames, num_references = hidden_states.shape[2], reference_latents.shape[2]
         cosines, sines, is_video = self.rope(hidden_states, num_references)
 
-        hidden_states = torch.cat([hidden_states, reference_latents], dim=2)  # the references join the video
+        # The references are concatenated (guarded by test_references_are_concatenated_behind_the_video).
+        hidden_states = torch.cat([hidden_states, reference_latents], dim=2)
         hidden_states = self.patch_embedding(hidden_states)
         grid = dict(zip("fhw", hidden_states.shape[2:], strict=True))
         hidden_states = rearrange(hidden_states, "b d f h w -> b (f h w) d").contiguous()
@@ -169,7 +170,8 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
         shift, scale = shift.to(hidden_states.device), scale.to(hidden_states.device)
         hidden_states = (self.norm_out(hidden_states.float()) * (1 + scale) + shift).type_as(hidden_states)
         sample = self._unpatchify(self.proj_out(hidden_states), grid)
-        sample = sample[:, :, :num_frames]  # the references' part of the prediction is dropped
+        # Their part of the prediction is stripped (guarded by test_references_are_stripped).
+        sample = sample[:, :, :num_frames]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
     def _project_reference_time(self, temb: Tensor) -> Tensor | None:

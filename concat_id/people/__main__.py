@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .sheets import group_sheet, people_sheet, person_sheet, reference_sheet
+from concat_id.people.sheets import group_sheet, people_sheet, person_sheet, reference_sheet
 
 SHEETS = {
     "people": people_sheet,

@@ -6,12 +6,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .canvas import Canvas, Window
-from .columns import Columns, rows_where
-from .geometry import HeadFrame, Point, Rays, rotation_matrix
-from .identity import HAIR_STYLES, Identity
-from .outfit import HEADWEAR, Outfit
-from .performance import Performance
+from concat_id.people.canvas import Canvas, Window
+from concat_id.people.columns import Columns, rows_where
+from concat_id.people.geometry import HeadFrame, Point, Rays, rotation_matrix
+from concat_id.people.identity import HAIR_STYLES, Identity
+from concat_id.people.outfit import HEADWEAR, Outfit
+from concat_id.people.performance import Performance
 
 NECK_PIVOT = 0.17
 """The body's frame has its origin this far above the head's centre at rest."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Canvas, Window, coverage, rgb, triangle_wave
-from .geometry import CLOTH_SHADOW, SKIN_SHADOW, Maps, capsule, shade_flat, tube_normal
-from .labels import CLOTH, NECK
-from .outfit import GARMENTS, PATTERNS
-from .palette import COLORS
-from .patterns import pattern_alpha
-from .performance import smoothstep
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Canvas, Window, coverage, rgb, triangle_wave
+from concat_id.people.geometry import CLOTH_SHADOW, SKIN_SHADOW, Maps, capsule, shade_flat, tube_normal
+from concat_id.people.labels import CLOTH, NECK
+from concat_id.people.outfit import GARMENTS, PATTERNS
+from concat_id.people.palette import COLORS
+from concat_id.people.patterns import pattern_alpha
+from concat_id.people.performance import smoothstep
 
 ARM_RADIUS = 0.27
 BUTTON_CREAM = (0.97, 0.95, 0.90)

@@ -9,11 +9,11 @@ import random
 from collections.abc import Collection
 from typing import Literal
 
-from .outfit import GARMENTS, PATTERNS
-from .palette import COLORS
-from .performance import EXPRESSIONS, MOTIONS
-from .scene import Scenes
-from .words import ACTIONS, FEELINGS, PLACES_IN_WORDS, SUBJECTS, WEARING_THE_GARMENT
+from concat_id.people.outfit import GARMENTS, PATTERNS
+from concat_id.people.palette import COLORS
+from concat_id.people.performance import EXPRESSIONS, MOTIONS
+from concat_id.people.scene import Scenes
+from concat_id.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS, SUBJECTS, WEARING_THE_GARMENT
 
 Given = Literal["garment", "background"]
 """What of a scene may be told by a reference picture instead of by words."""

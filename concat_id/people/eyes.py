@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Window, coverage, rgb
-from .geometry import capsule
-from .labels import LEFT_EYE, RIGHT_EYE
-from .performance import smoothstep
-from .surface import GLOW, LABEL, MATTE, Surface
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Window, coverage, rgb
+from concat_id.people.geometry import capsule
+from concat_id.people.labels import LEFT_EYE, RIGHT_EYE
+from concat_id.people.performance import smoothstep
+from concat_id.people.surface import GLOW, LABEL, MATTE, Surface
 
 REACH = 0.58
 LASHES = ((0.96, 0.10, 0.070), (0.82, 0.08, 0.10))

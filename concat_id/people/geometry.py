@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .canvas import Patch, coverage, rgb
-from .columns import Columns
+from concat_id.people.canvas import Patch, coverage, rgb
+from concat_id.people.columns import Columns
 
 Point = tuple[Tensor | float, Tensor | float, Tensor | float]
 Maps = tuple[Tensor, Tensor, Tensor]

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Window, coverage, rgb
-from .geometry import HAIR_SHADOW, Hit, Rays
-from .identity import HAIR_STYLES
-from .labels import HAIR
-from .performance import smoothstep
-from .surface import HEAD_DEPTH
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Window, coverage, rgb
+from concat_id.people.geometry import HAIR_SHADOW, Hit, Rays
+from concat_id.people.identity import HAIR_STYLES
+from concat_id.people.labels import HAIR
+from concat_id.people.performance import smoothstep
+from concat_id.people.surface import HEAD_DEPTH
 
 SHELL_COLUMNS = (
     "forehead", "arch", "slope", "zigzag", "zigzag_frequency", "side", "back", "grow_x", "grow_y", "grow_z",

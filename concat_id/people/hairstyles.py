@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Canvas, coverage
-from .geometry import HAIR_SHADOW, HeadFrame, Point, capsule, shade_flat, tube_normal
-from .identity import HAIR_STYLES
-from .labels import HAIR
-from .performance import smoothstep
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Canvas, coverage
+from concat_id.people.geometry import HAIR_SHADOW, HeadFrame, Point, capsule, shade_flat, tube_normal
+from concat_id.people.identity import HAIR_STYLES
+from concat_id.people.labels import HAIR
+from concat_id.people.performance import smoothstep
 
 PIGTAIL = ((1.02, 0.22, 0.27), (1.15, -0.15, 0.29), (1.17, -0.52, 0.25), (1.13, -0.82, 0.17))
 """x, y, radius of the tufts of one pigtail."""

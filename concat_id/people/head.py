@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Canvas, Window, coverage, rgb, triangle_wave
-from .eyes import paint_eyes
-from .geometry import HAIR_SHADOW, SKIN_SHADOW, Hit, Rays, shade
-from .hair import draw_hair_shell
-from .identity import BEARDS, GLASSES
-from .labels import HAIR, SKIN
-from .mouth import paint_mouth
-from .outfit import HEADWEAR
-from .performance import smoothstep
-from .skin import beard_color, paint_skin
-from .surface import GLOW, HEAD_DEPTH, LABEL, MATTE, Surface, bare_surface, hit_head
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Canvas, Window, coverage, rgb, triangle_wave
+from concat_id.people.eyes import paint_eyes
+from concat_id.people.geometry import HAIR_SHADOW, SKIN_SHADOW, Hit, Rays, shade
+from concat_id.people.hair import draw_hair_shell
+from concat_id.people.identity import BEARDS, GLASSES
+from concat_id.people.labels import HAIR, SKIN
+from concat_id.people.mouth import paint_mouth
+from concat_id.people.outfit import HEADWEAR
+from concat_id.people.performance import smoothstep
+from concat_id.people.skin import beard_color, paint_skin
+from concat_id.people.surface import GLOW, HEAD_DEPTH, LABEL, MATTE, Surface, bare_surface, hit_head
 
 NOSE_SHADOW = (0.62, 0.45, 0.46)
 GOLD = (1.0, 0.82, 0.3)

@@ -2,12 +2,12 @@
 
 import torch
 
-from .actor import Actor
-from .canvas import Canvas, coverage, triangle_wave
-from .geometry import CLOTH_SHADOW, HAIR_SHADOW
-from .labels import HAT
-from .performance import smoothstep
-from .surface import HEAD_DEPTH
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Canvas, coverage, triangle_wave
+from concat_id.people.geometry import CLOTH_SHADOW, HAIR_SHADOW
+from concat_id.people.labels import HAT
+from concat_id.people.performance import smoothstep
+from concat_id.people.surface import HEAD_DEPTH
 
 
 def draw_headwear_behind(canvas: Canvas, actor: Actor) -> None:

@@ -6,9 +6,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .columns import Columns
-from .dice import Dice, pick
-from .palette import COLORS, EYE_COLORS, GLASSES_COLORS, HAIR_COLORS, SKIN_COLORS, color_table
+from concat_id.people.columns import Columns
+from concat_id.people.dice import Dice, pick
+from concat_id.people.palette import COLORS, EYE_COLORS, GLASSES_COLORS, HAIR_COLORS, SKIN_COLORS, color_table
 
 HAIR_STYLES = (
     "bald", "buzz cut", "side-parted", "quiff", "bob", "long straight", "long wavy", "afro",

@@ -2,9 +2,9 @@
 
 import torch
 
-from .canvas import coverage
-from .performance import smoothstep
-from .scenery import Scenery
+from concat_id.people.canvas import coverage
+from concat_id.people.performance import smoothstep
+from concat_id.people.scenery import Scenery
 
 WALLS = ((0.92, 0.78, 0.66), (0.66, 0.80, 0.78), (0.86, 0.72, 0.78), (0.74, 0.76, 0.88))
 PICTURES = ((0.95, 0.6, 0.4), (0.3, 0.6, 0.6), (0.9, 0.8, 0.4))

@@ -4,10 +4,10 @@ import math
 
 import torch
 
-from .canvas import coverage, triangle_wave
-from .geometry import capsule
-from .performance import smoothstep
-from .scenery import Scenery
+from concat_id.people.canvas import coverage, triangle_wave
+from concat_id.people.geometry import capsule
+from concat_id.people.performance import smoothstep
+from concat_id.people.scenery import Scenery
 
 
 def paint_beach(s: Scenery) -> None:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .labels import HAIR
-from .palette import HAIR_COLORS, SKIN_COLORS, Color
-from .portrait import Traits
+from concat_id.people.labels import HAIR
+from concat_id.people.palette import HAIR_COLORS, SKIN_COLORS, Color
+from concat_id.people.portrait import Traits
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from concat_id.faces import Face
-    from concat_id.parsing import Parser
+    from concat_id.references.faces import Face
+    from concat_id.references.parsing import Parser
 
 SIDE = 224
 LEFT, TOP = 56, 64  # of the window beyond the template's origin

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Window, coverage, rgb
-from .identity import BEARDS
-from .labels import HAIR, MOUTH
-from .performance import smoothstep
-from .skin import beard_color, bell
-from .surface import LABEL, Surface
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Window, coverage, rgb
+from concat_id.people.identity import BEARDS
+from concat_id.people.labels import HAIR, MOUTH
+from concat_id.people.performance import smoothstep
+from concat_id.people.skin import beard_color, bell
+from concat_id.people.surface import LABEL, Surface
 
 REACH = 0.56
 

@@ -6,10 +6,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .columns import Columns
-from .dice import Dice, pick, scramble
-from .identity import per_frame
-from .palette import COLORS, color_table
+from concat_id.people.columns import Columns
+from concat_id.people.dice import Dice, pick, scramble
+from concat_id.people.identity import per_frame
+from concat_id.people.palette import COLORS, color_table
 
 GARMENTS = ("t-shirt", "shirt", "jacket", "hoodie", "dress", "turtleneck")
 PATTERNS = ("plain", "striped", "pinstriped", "dotted", "checked", "star", "heart")

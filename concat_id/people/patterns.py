@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import coverage, triangle_wave
-from .columns import rows_where
-from .outfit import GARMENTS, PATTERNS
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import coverage, triangle_wave
+from concat_id.people.columns import rows_where
+from concat_id.people.outfit import GARMENTS, PATTERNS
 
 LOGO_SIZE, LOGO_Y, LOGO_Y_ON_DRESS = 0.28, -1.80, -2.10
 BADGE_SIZE, BADGE_X = 0.17, 0.50

@@ -11,9 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .columns import Columns
-from .dice import Dice, pick
-from .world import WORLD
+from concat_id.people.columns import Columns
+from concat_id.people.dice import Dice, pick
+from concat_id.people.world import WORLD
 
 EXPRESSIONS = (
     "neutral", "smiling", "laughing", "sad", "angry", "surprised", "winking", "eyes closed", "talking",

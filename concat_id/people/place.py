@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from . import interiors, landscapes
-from .canvas import Canvas
-from .columns import rows_where
-from .scenery import Scenery
+from concat_id.people import interiors, landscapes
+from concat_id.people.canvas import Canvas
+from concat_id.people.columns import rows_where
+from concat_id.people.scenery import Scenery
 
 PAINTERS: dict[str, Callable[[Scenery], None]] = {
     "beach": landscapes.paint_beach,

@@ -12,11 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from concat_id.errors import InvalidTraits
-
-from .identity import BEARDS, GLASSES, HAIR_STYLES, Kinds, make_identities, sample_kinds
-from .palette import EYE_COLORS, GLASSES_COLORS, HAIR_COLORS, SKIN_COLORS
-from .renderer import render
-from .scene import PORTRAIT_SPOT, SEED_RANGES, Scenes, sample_scenes
+from concat_id.people.identity import BEARDS, GLASSES, HAIR_STYLES, Kinds, make_identities, sample_kinds
+from concat_id.people.palette import EYE_COLORS, GLASSES_COLORS, HAIR_COLORS, SKIN_COLORS
+from concat_id.people.renderer import render
+from concat_id.people.scene import PORTRAIT_SPOT, SEED_RANGES, Scenes, sample_scenes
 
 SIDE_PX = 512
 FEATURES = ("masculine", "feminine")

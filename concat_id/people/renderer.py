@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .actor import Actor, cast_actor
-from .body import draw_body, draw_waving_arm
-from .canvas import Canvas
-from .hairstyles import draw_back_hair, draw_locks, draw_top_hair
-from .head import draw_beard, draw_ears, draw_glasses, draw_head
-from .headwear import draw_headwear, draw_headwear_behind
-from .labels import CLOTH, HEAD_LABELS
-from .place import draw_places
-from .scene import Scenes
-from .truth import face_box, landmarks, landmarks_visible
+from concat_id.people.actor import Actor, cast_actor
+from concat_id.people.body import draw_body, draw_waving_arm
+from concat_id.people.canvas import Canvas
+from concat_id.people.hairstyles import draw_back_hair, draw_locks, draw_top_hair
+from concat_id.people.head import draw_beard, draw_ears, draw_glasses, draw_head
+from concat_id.people.headwear import draw_headwear, draw_headwear_behind
+from concat_id.people.labels import CLOTH, HEAD_LABELS
+from concat_id.people.place import draw_places
+from concat_id.people.scene import Scenes
+from concat_id.people.truth import face_box, landmarks, landmarks_visible
 
 CHUNK_PIXELS = 34 * 128 * 128
 """Pixels rendered at once on a CPU: intermediate maps then stay in its cache."""

@@ -6,12 +6,12 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from .dice import Dice, equal_seeds
-from .identity import Identity, sample_identities
-from .outfit import GARMENTS, HEADWEAR, Outfit, sample_outfits
-from .performance import EXPRESSIONS, MOTIONS, Performance, perform
-from .place import PLACES
-from .world import WORLD
+from concat_id.people.dice import Dice, equal_seeds
+from concat_id.people.identity import Identity, sample_identities
+from concat_id.people.outfit import GARMENTS, HEADWEAR, Outfit, sample_outfits
+from concat_id.people.performance import EXPRESSIONS, MOTIONS, Performance, perform
+from concat_id.people.place import PLACES
+from concat_id.people.world import WORLD
 
 Split = Literal["train", "validation", "test"]
 Camera = Literal["video", "portrait"]

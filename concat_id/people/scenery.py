@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from .canvas import Canvas, coverage, rgb
-from .dice import Dice
-from .palette import Color
-from .performance import smoothstep
+from concat_id.people.canvas import Canvas, coverage, rgb
+from concat_id.people.dice import Dice
+from concat_id.people.palette import Color
+from concat_id.people.performance import smoothstep
 
 Value = Tensor | float
 

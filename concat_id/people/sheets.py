@@ -4,10 +4,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .labels import CLOTH, HAIR, HAT, LEFT_EYE, MOUTH, NECK, RIGHT_EYE, SKIN
-from .performance import EXPRESSIONS, MOTIONS
-from .renderer import Rendering, render
-from .scene import sample_scenes
+from concat_id.people.labels import CLOTH, HAIR, HAT, LEFT_EYE, MOUTH, NECK, RIGHT_EYE, SKIN
+from concat_id.people.performance import EXPRESSIONS, MOTIONS
+from concat_id.people.renderer import Rendering, render
+from concat_id.people.scene import sample_scenes
 
 GAP = 2
 LABEL_COLORS = {

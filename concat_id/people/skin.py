@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import coverage, rgb
-from .dice import Dice
-from .identity import BEARDS
-from .labels import HAIR
-from .performance import smoothstep
-from .surface import Surface
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import coverage, rgb
+from concat_id.people.dice import Dice
+from concat_id.people.identity import BEARDS
+from concat_id.people.labels import HAIR
+from concat_id.people.performance import smoothstep
+from concat_id.people.surface import Surface
 
 NUM_FRECKLES = 14
 

@@ -6,11 +6,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .canvas import Crop, Window, coverage
-from .geometry import Hit, Rays
-from .labels import SKIN
-from .performance import smoothstep
+from concat_id.people.actor import Actor
+from concat_id.people.canvas import Crop, Window, coverage
+from concat_id.people.geometry import Hit, Rays
+from concat_id.people.labels import SKIN
+from concat_id.people.performance import smoothstep
 
 ALBEDO, GLOW, MATTE, LABEL = slice(0, 3), slice(3, 4), slice(4, 5), slice(5, 6)
 

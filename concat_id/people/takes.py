@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .dice import Dice, pick
-from .identity import HAIR_STYLES, Identity
-from .scene import Scenes, Split, sample_scenes
+from concat_id.people.dice import Dice, pick
+from concat_id.people.identity import HAIR_STYLES, Identity
+from concat_id.people.scene import Scenes, Split, sample_scenes
 
 ARRANGEMENTS = (
     ("long straight", "long wavy", "ponytail", "pigtails", "top bun"),

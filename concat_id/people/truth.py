@@ -1,15 +1,16 @@
 """Face boxes and landmarks from the geometry, and whether a landmark can be seen.
 
-Points are in pixels; a pixel's centre lies on whole numbers, as in OpenCV, insightface, `train.alignment`.
+Points are in pixels; a pixel's centre lies on whole numbers, as in OpenCV, insightface,
+`train.pictures.alignment`.
 """
 
 import torch
 from torch import Tensor
 
-from .actor import Actor
-from .labels import FACE_LABELS, HAIR
-from .outfit import HEADWEAR
-from .surface import HEAD_DEPTH, front_depth
+from concat_id.people.actor import Actor
+from concat_id.people.labels import FACE_LABELS, HAIR
+from concat_id.people.outfit import HEADWEAR
+from concat_id.people.surface import HEAD_DEPTH, front_depth
 
 BROW_TO_CHIN = (0.56, -1.02)
 """The face's upper and lower end as shares of half a head's height."""

@@ -116,7 +116,9 @@ def group_references(
         raise InputError("references must be a list of pictures, got one picture; put it into a list.")
     groups = references if references and isinstance(references[0], list | tuple) else [references]
     if not all(isinstance(picture, Image) for group in groups for picture in group):
-        raise InputError("references must be PIL pictures; open files with concat_id.pictures.load_picture.")
+        raise InputError(
+            "references must be PIL pictures; open files with concat_id.references.pictures.load_picture."
+        )
     if not any(groups):
         return []
     counts = [len(group) for group in groups]

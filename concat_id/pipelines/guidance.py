@@ -18,6 +18,7 @@ from concat_id.errors import InputError
 from concat_id.pipelines import checks
 
 # Up to here a step's passes run as one batch: fewer launches for a GPU, no slower on a CPU, little memory.
+# Where it is known how much there is, more: weights that pass through the GPU then do so once a step.
 MAX_BATCHED_TOKENS = 4096
 
 
@@ -51,6 +52,7 @@ class GuidanceMixin:
     The pipeline has a `transformer` that predicts velocities.
     """
 
+    max_batched_tokens = MAX_BATCHED_TOKENS
     _guidance_scale = 1.0
     _reference_guidance_scale = 1.0
     _skip_guidance_layers: tuple[int, ...] = ()
@@ -200,4 +202,4 @@ class GuidanceMixin:
         """Whether the passes run as one batch: few tokens, or a cache that cannot tell passes apart."""
         values_per_token = latents.shape[1] * math.prod(self.transformer.patch_sides)
         tokens = len(passes) * latents.numel() // values_per_token
-        return tokens <= MAX_BATCHED_TOKENS or self.transformer.is_cache_shared_by_passes
+        return tokens <= self.max_batched_tokens or self.transformer.is_cache_shared_by_passes

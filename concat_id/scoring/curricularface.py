@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from concat_id.errors import WeightsUnavailable
-from concat_id.faces import Face, align_face
-from concat_id.onnx_sessions import open_onnx
+from concat_id.references.faces import Face, align_face
+from concat_id.references.onnx_sessions import open_onnx
 
 INPUT_PX = 112
 EMBEDDING_WIDTH = 512
@@ -140,7 +140,7 @@ def _run(network: IrNet, pixels: np.ndarray) -> np.ndarray:
 
 
 def _load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A recogniser in the layout of `train.export_perception`."""
+    """A recogniser in the layout of `train.export`."""
     session = open_onnx(path)
     name = session.get_inputs()[0].name
     return lambda pixels: session.run(None, {name: pixels})[0]

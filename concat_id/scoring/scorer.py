@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from concat_id.errors import NoFaceFound
-from concat_id.faces import Face, FaceFinder, align_face
+from concat_id.references.faces import Face, FaceFinder, align_face
 from concat_id.scoring.arcface import arc_similarity
 from concat_id.scoring.clip import CROP_PX, ClipEmbedder
 

@@ -5,14 +5,15 @@ Axes: T frames, H, W in px, E embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from concat_id.garments import cut_garment, shrink
-from concat_id.parsing import Parser
-from concat_id.places import fill_people, find_people
+from concat_id.references.backgrounds import fill_people, find_people
+from concat_id.references.garments import cut_garment, shrink
+from concat_id.references.parsing import Parser
+from concat_id.references.reference import Role
 from concat_id.scoring.clip import CROP_PX, ClipEmbedder
 
 # With less of the place in sight, a frame says nothing about it.
@@ -59,6 +60,13 @@ def compare_places(
             )
             cosines.append(np.stack(references) @ seen)
     return np.mean(cosines, axis=0).tolist() if cosines else None
+
+
+# By role, whose name is also the score's: (references, frames, clothes parser, CLIP) to a likeness for each.
+COMPARISONS: dict[Role, Callable[..., list[float] | None]] = {
+    "garment": compare_garments,
+    "background": compare_places,
+}
 
 
 def _to_square(picture: Image.Image) -> Image.Image:

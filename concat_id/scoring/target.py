@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from concat_id.faces import Face
-from concat_id.parsing import Parser
+from concat_id.references.faces import Face
+from concat_id.references.parsing import Parser
+from concat_id.references.reference import Role
 from concat_id.scoring.scorer import ReferenceFace, Sampling, Scorer, Scores, mean_found, sample_frames
-from concat_id.scoring.surroundings import compare_garments, compare_places
+from concat_id.scoring.surroundings import COMPARISONS
 
 if TYPE_CHECKING:
     from concat_id.scoring.curricularface import CurricularEmbedder
@@ -25,9 +26,8 @@ class Target:
 
     scorer: Scorer
     faces: tuple[ReferenceFace, ...]  # one or more, from left to right
-    clothes_parser: Parser | None = None  # needed with a garment or a place
-    garment: Image.Image | None = None  # as prepared: on black
-    place: Image.Image | None = None  # as prepared: without people
+    clothes_parser: Parser | None = None  # needed with others than faces
+    others: Mapping[Role, Image.Image] = field(default_factory=dict)  # by role, as prepared
     # What looks at finished videos only, where it is on this machine
     curricular: CurricularEmbedder | None = None  # `faces` are described by it, too
     video_text: VideoTextScorer | None = None
@@ -69,12 +69,9 @@ class Target:
         seen, tools = frames[indices], (self.clothes_parser, self.scorer.clip)
         tracks = self.scorer.track(self.faces, seen)
         scores = self.scorer.compare(self.faces, seen, indices, tracks)
-        if self.garment:
-            (likeness,) = compare_garments([self.garment], seen, *tools)
-            scores = replace(scores, garment=likeness)
-        if self.place:
-            likenesses = compare_places([self.place], seen, *tools)
-            scores = replace(scores, background=likenesses[0] if likenesses else None)
+        for role, picture in self.others.items():
+            likenesses = COMPARISONS[role]([picture], seen, *tools)
+            scores = replace(scores, **{role: likenesses[0] if likenesses else None})
         return scores, tracks
 
 

@@ -2,7 +2,7 @@
 
 The architecture is CLIP with one change: the image tower sees the patches of all frames as one sequence, with
 an embedding of the frame's place in time. The embedded model is the same in small, trained by
-`train/video_clip.py`. Axes: B videos, T frames, N patches, D width, E embedding width.
+`train/scoring/video_clip.py`. Axes: B videos, T frames, N patches, D width, E embedding width.
 """
 
 from __future__ import annotations

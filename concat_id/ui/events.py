@@ -13,20 +13,21 @@ import gradio as gr
 
 from concat_id.errors import InputError, RunTooLong
 from concat_id.generation import PREVIEW_EVERY, Progress
-from concat_id.job import count_tokens
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.loading import make_ready
-from concat_id.presets import PRESETS, Backbone
-from concat_id.runs import Library
+from concat_id.loading.load import make_ready
+from concat_id.loading.presets import PRESETS, Backbone
+from concat_id.settings import count_tokens
+from concat_id.studio.runs import Library
 from concat_id.ui.texts import sentence
 
 if TYPE_CHECKING:
     from concat_id.generation import Result
     from concat_id.job import Job
-    from concat_id.loading import Loading
-    from concat_id.weights import Fetching
+    from concat_id.loading.load import Loading
+    from concat_id.loading.weights import Fetching
 
-Generate = Callable[["Job", Path], Iterator["Progress | Result"]]
+# Takes a job, a folder and, where it is asked for, `memory`.
+Generate = Callable[..., Iterator["Progress | Result"]]
 # What a run goes through; the first two only where its preset is not the last run's.
 Event: TypeAlias = "Fetching | Loading | Progress | Result"
 
@@ -71,18 +72,20 @@ class Runner:
     def __post_init__(self) -> None:
         self._loaded = self.preset
 
-    def run(self, job: Job, visitor: str | None = None) -> Iterator[Event]:
+    def run(self, job: Job, visitor: str | None = None, memory: str | None = None) -> Iterator[Event]:
         """Run a job into a fresh folder whose name cannot be guessed; what its preset lacks is fetched first.
 
         Args:
             visitor: the token of who will find it among the runs; None, as for programs: nobody.
+            memory: see `load_pipeline`.
         """
         with as_sentences(), self._turn:
             self._tidy()
             if job.preset != self._loaded:
                 # Before `generate`: a shared GPU is not asked for to wait for a network.
                 yield from make_ready(job.preset)
-            with closing(self.generate(job, self.library.new_folder(visitor))) as events:
+            given = {"memory": memory} if memory else {}
+            with closing(self.generate(job, self.library.new_folder(visitor), **given)) as events:
                 for event in events:
                     self._loaded = job.preset
                     if isinstance(event, Progress):
@@ -103,7 +106,7 @@ class Runner:
             )
 
 
-def gpu_seconds(job: Job, output: Path) -> int:
+def gpu_seconds(job: Job, output: Path, memory: str | None = None) -> int:
     """How long a shared GPU is asked for, in seconds: from the start to the video's file."""
     settings = job.settings
     preset = PRESETS[job.preset]

@@ -14,32 +14,32 @@ from starlette.middleware import Middleware
 
 from concat_id.evaluation.report import load_reports
 from concat_id.generation import describe_person
-from concat_id.job import Role
 from concat_id.limits import DEFAULTS, Limits
-from concat_id.presets import EMBEDDED, PRESETS, Task
-from concat_id.runs import Library
-from concat_id.ui.admission import open_queue
-from concat_id.ui.callers import KeepCaller
-from concat_id.ui.compare import build_compare_tab, wire_compare_tab
-from concat_id.ui.desk import DescribePerson, Desk, PrepareReference, build_visitor, greet_visitor
-from concat_id.ui.draw_someone import draw_swatches
+from concat_id.loading.presets import EMBEDDED, PRESETS, Task
+from concat_id.references.reference import Role
+from concat_id.references.roles import ROLES
+from concat_id.studio.runs import Library
+from concat_id.studio.votes import Ballots
+from concat_id.ui.compare.tab import build_compare_tab, wire_compare_tab
 from concat_id.ui.events import Generate, Runner, gpu_seconds
-from concat_id.ui.form import build_form_tab, wire_form_tab
+from concat_id.ui.forms.draw_someone import draw_swatches
+from concat_id.ui.forms.form import build_form_tab, wire_form_tab
+from concat_id.ui.forms.multi import build_multi_tab, wire_multi_tab
 from concat_id.ui.models import draw_header
-from concat_id.ui.multi import build_multi_tab, wire_multi_tab
-from concat_id.ui.reference_slot import NAME_EXAMPLES
-from concat_id.ui.refusals import answer_in_sentences
+from concat_id.ui.page_context import DescribePerson, Desk, PrepareReference, build_visitor, greet_visitor
+from concat_id.ui.panel.sidebar import build_sidebar
 from concat_id.ui.results import build_results_tab
-from concat_id.ui.runs import build_runs_tab, wire_runs_tab
-from concat_id.ui.sidebar import build_sidebar
+from concat_id.ui.runs.tab import build_runs_tab, wire_runs_tab
+from concat_id.ui.scripts import read_script
+from concat_id.ui.server.admission import open_queue
+from concat_id.ui.server.forwarded_for import KeepCaller
+from concat_id.ui.server.refusals import answer_in_sentences
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 from concat_id.ui.texts import FOOTNOTE, TITLE
-from concat_id.ui.theme import STYLE_SHEET, build_theme
-from concat_id.votes import Ballots
+from concat_id.ui.theme import STYLE_SHEETS, build_theme
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 RESULTS = EMBEDDED / "results"
-EXAMPLE_FOLDERS: dict[Role, str] = {"face": ".", "garment": "garments", "background": "places"}
 # Below the outputs: what visitors may have of these if they know its name, and what they may not.
 RUNS, VOTES = "runs", "votes"
 CACHE_SWEEP_S, CACHE_AGE_HOURS = 3600, 24
@@ -129,7 +129,7 @@ def build_demo(
                     built.append(kind.build(desk))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
         greet_visitor(desk)
-        demo.load(None, js=NAME_EXAMPLES, api_visibility="private")
+        demo.load(None, js=read_script("name_examples"), api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
             kind.wire(components, desk)
     return open_queue(answer_in_sentences(demo), limits)
@@ -137,7 +137,7 @@ def build_demo(
 
 def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
     """The PNG pictures that a folder offers for each role."""
-    return {role: tuple(sorted((folder / name).glob("*.png"))) for role, name in EXAMPLE_FOLDERS.items()}
+    return {role: tuple(sorted((folder / kind.examples).glob("*.png"))) for role, kind in ROLES.items()}
 
 
 def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **options: Any) -> Any:
@@ -155,7 +155,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         state_session_capacity=MAX_SESSIONS,
         max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
-        css_paths=STYLE_SHEET,
+        css_paths=STYLE_SHEETS,
         css=draw_swatches(),
         footer_links=["api"],
         run_history=False,

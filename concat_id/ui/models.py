@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from concat_id.loading import list_missing
-from concat_id.presets import PRESETS, Preset
-from concat_id.ui.model_choice import list_needs
+from concat_id.loading.load import list_missing
+from concat_id.loading.presets import PRESETS, Preset
+from concat_id.ui.forms.model_choice import list_needs
 from concat_id.ui.texts import HOW_TO_CHANGE_MODELS, TAGLINE, TITLE
 
 

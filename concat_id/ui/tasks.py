@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from concat_id.errors import InvalidJob
-from concat_id.job import MAX_STEPS, Job, Lora, Reference, Role, Settings, parse_size
-from concat_id.presets import Preset, Task
+from concat_id.job import Job
+from concat_id.loading.loras import Lora
+from concat_id.loading.memory import MemoryMode
+from concat_id.loading.presets import Preset, Task
+from concat_id.references.reference import Reference, Role
+from concat_id.settings import FORM_SETTINGS, read_settings
 from concat_id.ui.events import as_sentences
-from concat_id.ui.settings import read_seed
 from concat_id.ui.texts import (
     BACKGROUND_IDEAS,
     IDEAS,
@@ -20,21 +23,13 @@ from concat_id.ui.texts import (
     TRY_ON_IDEAS,
 )
 
-# How programs call what every form asks for besides its references, in the order of `FormTab.inputs`.
-SETTINGS = {
-    "negative_prompt": "what the video should not show; none: the model's own.",
-    "seed": "0 to 2^32 - 1; none or -1 draws one.",
-    "steps": f"denoising steps, 1 to {MAX_STEPS}; none: the model's own.",
-    "guidance": "how strictly the prompt is followed; none: the model's own.",
-    "likeness": "strength of the reference; 1 is the method as it is; none: the model's own.",
-    "model": "name of the preset.",
-}
-# And at the end, after the choices in the pictures.
-FORMAT = {
-    "size": "width x height in px, multiples of 16, such as 480x832; none: the model's own.",
-    "frames": "length, 4 k + 1; none: the model's own.",
+# How programs call what every form asks for besides its references, in the order of `FormTab.inputs`: these
+# first, the others at the end, after the choices in the pictures.
+EARLY = {kind.name: kind.about for kind in FORM_SETTINGS if not kind.late} | {"model": "name of the preset."}
+LATE = {kind.name: kind.about for kind in FORM_SETTINGS if kind.late} | {
     "lora": "name of one of the studio's LoRAs; none: none.",
     "lora_strength": "how strongly; none: 1.",
+    "memory": f"of the GPU: {', '.join(get_args(MemoryMode))}; none: as the studio was started.",
 }
 
 
@@ -97,7 +92,7 @@ class TaskForm:
         needed = {slot.name: f"a {slot.noun}." for slot in self.slots if not slot.optional}
         optional = {slot.name: f"a {slot.noun}, if one is wanted." for slot in self.slots if slot.optional}
         choices = {name: said for slot in self.slots for name, said in slot.choices.items()}
-        return needed | {"prompt": "what happens, and where."} | SETTINGS | optional | choices | FORMAT
+        return needed | {"prompt": "what happens, and where."} | EARLY | optional | choices | LATE
 
     def slot_page(self, slot: SlotKind) -> str:
         """What goes before the names of a slot's elements."""
@@ -113,25 +108,21 @@ class TaskForm:
         Args:
             form: a value for each of `values`; size and length may be left out.
         """
-        values = dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
+        values = self._read(form)
         with as_sentences():
             references = tuple(filter(None, (slot.read(values) for slot in self.slots)))
-            steps, frames, size = values["steps"], values["frames"], values["size"]
-            width, height = parse_size(size) if size else (None, None)
-            settings = Settings(
-                num_frames=frames and int(frames),
-                height=height,
-                width=width,
-                seed=read_seed(values["seed"]),
-                num_inference_steps=steps and int(steps),
-                guidance_scale=values["guidance"],
-                reference_guidance_scale=values["likeness"],
-                negative_prompt=values["negative_prompt"],
-            )
+            settings = read_settings(values)
             strength, lora = values["lora_strength"], values["lora"]
             loras = (Lora(lora, 1.0 if strength is None else strength),) if lora else ()
             prompt, model = values["prompt"].strip(), values["model"]
             return Job(self.task, references, prompt, settings, model, loras).resolve()
+
+    def read_memory(self, *form: Any) -> str | None:
+        """How much of the GPU to take: no part of the job, which another machine may run. Args: as above."""
+        return self._read(form)["memory"] or None
+
+    def _read(self, form: Sequence[Any]) -> dict[str, Any]:
+        return dict.fromkeys(self.values) | dict(zip(self.values, form, strict=False))
 
 
 SINGLE = TaskForm(

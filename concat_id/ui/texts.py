@@ -33,6 +33,10 @@ NEGATIVE_PLACEHOLDER = "What the video should not show"
 
 NO_LORA = "None"
 LORA_INFO = "Changes the model\u2019s style or subject; it has to be one for this model."
+AS_STARTED = "As the studio was started"
+MEMORY_INFO = (
+    "Less takes longer; with fewer bits the video differs a little. Another choice loads the model anew."
+)
 SIZE_INFO = "Width x height in pixels, multiples of {}. Others than these may look worse."
 FORMAT_LENGTH = "{:.1f} s at {} frames per second."
 FORMAT_COST = "At least {:.2g} times the work of this model\u2019s own size and length."

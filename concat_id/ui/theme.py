@@ -1,6 +1,6 @@
-"""The look: one accent colour, system fonts, and the style sheet beside this file.
+"""The look: one accent colour, system fonts, and the style sheets in `static/`.
 
-Nothing here or in `styles.css` is fetched from outside: the fonts are the visitor's own, the icons inline.
+Nothing here or there is fetched from outside: the fonts are the visitor's own, the icons inline.
 """
 
 from pathlib import Path
@@ -8,7 +8,14 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.colors import Color
 
-STYLE_SHEET = Path(__file__).with_name("styles.css")
+# In this order: what comes later may change what came before.
+STYLE_SHEETS = [
+    Path(__file__).with_name("static") / f"{part}.css"
+    for part in (
+        *("base", "header", "form", "drawing", "photo", "stage"),
+        *("scores", "runs", "compare", "results", "small_screens"),
+    )
+]
 
 ACCENT = Color(
     name="lagoon",

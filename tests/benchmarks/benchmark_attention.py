@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from train.attention import attend
+from train.transformer.attention import attend
 
 SETTINGS = ((16, 384), (48, 128))
 HEADS, HEAD_DIM = 4, 64

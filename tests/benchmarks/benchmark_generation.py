@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from concat_id import Job, generate
-from concat_id.job import Reference, Settings
-from concat_id.presets import DEFAULT_PRESET, PRESETS
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 
 
 def time_run(preset: str, seed: int, output: Path) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from concat_id.presets import PRESETS
+from concat_id.loading.presets import PRESETS
 
 STEPS = 2
 START_S = 300

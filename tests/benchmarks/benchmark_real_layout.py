@@ -1,10 +1,11 @@
 """The released presets the whole way at full width: as published, converted, loaded, run and signed.
 
     python -m tests.benchmarks.benchmark_real_layout --preset cogvideox-5b-two --blocks 2
+    python -m tests.benchmarks.benchmark_real_layout --text-layers 8 --text-encoder whole --text-encoder files
 
-Random weights in the layout of the hub and of the authors' checkpoints. The autoencoder is whole, the
-transformer has as few blocks as fit, the text encoder one. Prints seconds and the process's peak memory; what
-looks at faces is the embedded model's.
+Random weights in the layout of the hub and of the authors' checkpoints. The autoencoder is whole, transformer
+and text encoder have as few blocks as fit. Prints seconds and the process's peak memory, for each form of the
+text encoder; what looks at faces is the embedded model's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, ModelMixin
@@ -26,14 +28,18 @@ from transformers import PreTrainedModel, T5Config, T5EncoderModel, UMT5Config, 
 
 from concat_id import ConcatIDCogVideoXTransformer3DModel, ConcatIDWanTransformer3DModel
 from concat_id.generation import generate
-from concat_id.job import Job, Reference, Settings
-from concat_id.presets import PRESETS
+from concat_id.job import Job
+from concat_id.loading import load
+from concat_id.loading.memory import MemoryPlan, TextEncoderForm
+from concat_id.loading.presets import PRESETS
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from tests.parity.figures import load_shapes
 from tests.sat import write_sat
 from tests.toys import byte_tokenizer
 
 FACES = ("face_pack", "score_pack", "face_parser", "clothes_parser", "clip", "curricular", "video_clip")
-T5_XXL = {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_heads": 64, "num_layers": 1}
+T5_XXL = {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_heads": 64}
 T5_XXL |= {"feed_forward_proj": "gated-gelu", "vocab_size": 32128}
 
 
@@ -42,7 +48,7 @@ class Layout:
     """How a backbone is published."""
 
     vae: Callable[[], ModelMixin]
-    text_encoder: Callable[[], PreTrainedModel]
+    text_encoder: Callable[[int], PreTrainedModel]  # by number of layers
     transformer: Callable[[int], ModelMixin]  # by number of blocks
     write_checkpoint: Callable[[Path, ModelMixin, int], Path]
 
@@ -63,13 +69,15 @@ def write_wan(path: Path, transformer: ModelMixin, blocks: int) -> Path:
 LAYOUTS = {
     "wan": Layout(
         vae=AutoencoderKLWan,
-        text_encoder=lambda: UMT5EncoderModel(UMT5Config(**T5_XXL | {"vocab_size": 256384})),
+        text_encoder=lambda layers: UMT5EncoderModel(
+            UMT5Config(**T5_XXL | {"vocab_size": 256384, "num_layers": layers})
+        ),
         transformer=lambda blocks: ConcatIDWanTransformer3DModel(num_layers=blocks),
         write_checkpoint=write_wan,
     ),
     "cogvideox": Layout(
         vae=lambda: AutoencoderKLCogVideoX(scaling_factor=0.7),
-        text_encoder=lambda: T5EncoderModel(T5Config(**T5_XXL)),
+        text_encoder=lambda layers: T5EncoderModel(T5Config(**T5_XXL, num_layers=layers)),
         transformer=lambda blocks: ConcatIDCogVideoXTransformer3DModel(
             num_attention_heads=48, num_layers=blocks, use_rotary_positional_embeddings=True
         ),
@@ -78,13 +86,13 @@ LAYOUTS = {
 }
 
 
-def publish(folder: Path, backbone: str, blocks: int) -> tuple[Path, Path]:
+def publish(folder: Path, backbone: str, blocks: int, text_layers: int) -> tuple[Path, Path]:
     """Write the base and the checkpoint, in bfloat16."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     layout, base = LAYOUTS[backbone], folder / "base"
     layout.vae().save_pretrained(base / "vae")
-    text_encoder = layout.text_encoder()
+    text_encoder = layout.text_encoder(text_layers)
     text_encoder.save_pretrained(base / "text_encoder")
     byte_tokenizer().save_pretrained(base / "tokenizer")
     transformer = layout.transformer(blocks)
@@ -101,10 +109,16 @@ def publish(folder: Path, backbone: str, blocks: int) -> tuple[Path, Path]:
 
 
 def run(
-    name: str, base: Path, checkpoint: Path, settings: Settings, told: multiprocessing.SimpleQueue
+    name: str,
+    base: Path,
+    checkpoint: Path,
+    settings: Settings,
+    form: TextEncoderForm,
+    told: multiprocessing.SimpleQueue,
 ) -> None:
     """Convert, load and generate, and tell seconds and GB."""
     os.environ["CONCAT_ID_CACHE"] = str(base.parent / "cache")
+    load.plan_memory = lambda *_: MemoryPlan(form)
     embedded = PRESETS["embedded"]
     faces = {name: getattr(embedded, name) for name in FACES}
     PRESETS[name] = preset = replace(PRESETS[name], base=base, checkpoint=checkpoint, **faces)
@@ -130,6 +144,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=released, action="append", help="default: all")
     parser.add_argument("--blocks", type=int, default=2)
+    parser.add_argument("--text-layers", type=int, default=1)
+    forms = get_args(TextEncoderForm)
+    parser.add_argument("--text-encoder", choices=forms, action="append", help="default: whole")
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--width", type=int, default=96)
@@ -138,19 +155,20 @@ def main() -> None:
     settings = Settings(
         seed=0, num_inference_steps=args.steps, num_frames=args.frames, height=args.height, width=args.width
     )
-    print(f"{'preset':>28}{'seconds':>9}{'s a step':>10}{'peak GB':>9}")
+    print(f"{'preset':>28}{'text encoder':>14}{'seconds':>9}{'s a step':>10}{'peak GB':>9}")
     context = multiprocessing.get_context("spawn")
     for name in args.preset or released:
         with tempfile.TemporaryDirectory() as folder:
-            published = publish(Path(folder), PRESETS[name].backbone, args.blocks)
-            told = context.SimpleQueue()
-            process = context.Process(target=run, args=(name, *published, settings, told))
-            process.start()
-            process.join()
-            if process.exitcode:
-                raise SystemExit(f"{name} failed.")
-            seconds, per_step, peak = told.get()
-        print(f"{name:>28}{seconds:>9.1f}{per_step:>10.2f}{peak:>9.1f}")
+            published = publish(Path(folder), PRESETS[name].backbone, args.blocks, args.text_layers)
+            for form in args.text_encoder or ["whole"]:
+                told = context.SimpleQueue()
+                process = context.Process(target=run, args=(name, *published, settings, form, told))
+                process.start()
+                process.join()
+                if process.exitcode:
+                    raise SystemExit(f"{name} failed.")
+                seconds, per_step, peak = told.get()
+                print(f"{name:>28}{form:>14}{seconds:>9.1f}{per_step:>10.2f}{peak:>9.1f}", flush=True)
 
 
 if __name__ == "__main__":

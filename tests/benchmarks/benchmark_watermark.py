@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from concat_id.loading import load_face_tools
+from concat_id.loading.load import load_face_tools
+from concat_id.output.video import read_video, write_video
+from concat_id.output.watermark import THRESHOLD, detect, mark
 from concat_id.people import render, sample_scenes
 from concat_id.scoring import Target
-from concat_id.video import read_video, write_video
-from concat_id.watermark import THRESHOLD, detect, mark
 
 NUM_FRAMES = 17
 CODECS = ("libx264 -crf 23", "libx264 -crf 28", "libx265 -crf 28", "mpeg4 -q:v 5")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from toys import landscape, portrait, toy_preset, write_toy_pipeline
 
-from concat_id import loading
 from concat_id.evaluation.benchmark import Benchmark, load_benchmark
 from concat_id.evaluation.judges import Judges, load_judges
+from concat_id.loading import load
+from concat_id.loading.presets import PRESETS
 from concat_id.people import SEED_RANGES, sample_scenes
-from concat_id.presets import PRESETS
 
 PROMPTS = {
     "single": {
@@ -73,5 +73,5 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         preset = toy_preset(write_toy_pipeline(tmp_path_factory.mktemp("toy")))
         patch.setitem(PRESETS, "toy", replace(preset, tasks=("single",)))
         yield "toy"
-    for cached in (loading._load_pipeline, loading._load_face_tools, loading.weights_digest, load_judges):
+    for cached in (load._load_pipeline, load._load_face_tools, load.weights_digest, load_judges):
         cached.cache_clear()

@@ -13,7 +13,7 @@ from concat_id.evaluation.ablations import ABLATIONS, COMPARED, describe_ablatio
 from concat_id.evaluation.benchmark import SETS
 from concat_id.evaluation.figures import title_of
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
-from concat_id.presets import DEFAULT_PRESET
+from concat_id.loading.presets import DEFAULT_PRESET
 from concat_id.ui import build_demo
 
 STAGES, PRE_TRAINING, UNIFIED = ABLATIONS

@@ -10,9 +10,9 @@ import pytest
 from toys import portrait
 
 from concat_id.evaluation.benchmark import SETS, Benchmark, InvalidBenchmark, load_benchmark
+from concat_id.loading.presets import PRESETS
 from concat_id.people import EXPRESSIONS, GARMENTS, MOTIONS, PLACES
-from concat_id.pictures import load_picture
-from concat_id.presets import PRESETS
+from concat_id.references.pictures import load_picture
 
 
 @pytest.mark.parametrize("people", [1, 2, 3, 4])

@@ -16,10 +16,10 @@ from concat_id.evaluation.reader import ClipReader
 from concat_id.scoring import video_clip
 from concat_id.scoring.curricularface import CurricularEmbedder, IrNet, load_ir_101
 from concat_id.scoring.video_clip import VideoClip, convert_viclip, fit, load_viclip, middle_frames
-from train.clip_cache import CLIP_SIZE, TOPICS
-from train.export_evaluation import export_reader
-from train.reader import ClipReader as ReaderNetwork
-from train.recognizer import ArcFaceHead, CurricularFaceHead
+from train.export.evaluation import export_reader
+from train.perception.recognizer import ArcFaceHead, CurricularFaceHead
+from train.scoring.clip_cache import CLIP_SIZE, TOPICS
+from train.scoring.reader import ClipReader as ReaderNetwork
 
 TOWER = {"hidden_size": 8, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 TOY_VICLIP = {

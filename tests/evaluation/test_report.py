@@ -18,7 +18,7 @@ from concat_id.evaluation.plots import draw_likeness, frame_curve, plot_frames, 
 from concat_id.evaluation.report import load_reports, report_set, summarize, write_markdown, write_report
 from concat_id.evaluation.sheets import CELL_PX, write_sheet
 from concat_id.evaluation.statistics import estimate
-from concat_id.video import write_video
+from concat_id.output.video import write_video
 
 
 def result(person: str, category: str = "joy", **values: float) -> dict[str, Any]:

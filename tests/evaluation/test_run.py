@@ -21,7 +21,7 @@ from concat_id.evaluation.benchmark import Benchmark, Case, Subject
 from concat_id.evaluation.evaluate import Plan, evaluate
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.metrics import PROTOCOLS, Measurement, Protocol, measure, summarize_cursim
-from concat_id.presets import PRESETS
+from concat_id.loading.presets import PRESETS
 from concat_id.ui.layout import EXAMPLES
 
 AUTO = PROTOCOLS["auto"]

@@ -16,8 +16,8 @@ from concat_id.evaluation.evaluate import Plan, evaluate_truth
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, measure
 from concat_id.evaluation.truth import TruthMaker, check_drawn, choose_outfit, draw_case, read_doing, stage
+from concat_id.loading.presets import PRESETS
 from concat_id.people import COLORS, GARMENTS
-from concat_id.presets import PRESETS
 
 
 class TestScenes:

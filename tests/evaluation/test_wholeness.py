@@ -15,10 +15,10 @@ from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, measure, share_of_whole
 from concat_id.evaluation.sharpness import face_gradient
 from concat_id.evaluation.wholeness import CROP_PX, WholenessJudge, crop_face
-from concat_id.faces import FaceFinder
-from train.export_evaluation import export_whole_faces
+from concat_id.references.faces import FaceFinder
+from train.export.evaluation import export_whole_faces
 from train.measure.whole_faces import choose_threshold, split_held_out
-from train.whole_faces import WholeFaceNetwork
+from train.scoring.whole_faces import WholeFaceNetwork
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from einops import rearrange
 from torch import Tensor
 from toys import make_cogvideox_transformer
 
@@ -66,6 +67,29 @@ def test_references_are_frames_after_the_video_s(
     if num_references == 0:
         del inputs["reference_latents"]
         assert torch.equal(predict(transformer, inputs), found)
+
+
+@pytest.mark.parametrize("num_references", [1, 2])
+def test_references_are_stripped(
+    transformer: ConcatIDCogVideoXTransformer3DModel, num_references: int
+) -> None:
+    inputs, seen = make_inputs(num_references), []
+    transformer.proj_out.register_forward_hook(lambda *call: seen.append(call[2]))
+    sample = predict(transformer, inputs)
+    rows, columns = VIDEO[3] // 2, VIDEO[4] // 2
+    everything = rearrange(seen[0], "b (f h w) (c p q) -> b c f (h p) (w q)", h=rows, w=columns, p=2, q=2)
+    assert everything.shape[2] == VIDEO[2] + num_references
+    assert torch.equal(sample, everything[:, :, : VIDEO[2]])
+
+
+def test_references_are_concatenated_behind_the_video(
+    transformer: ConcatIDCogVideoXTransformer3DModel,
+) -> None:
+    inputs, seen = make_inputs(), []
+    transformer.patch_embed.register_forward_hook(lambda *call: seen.append(call[1][1]))
+    predict(transformer, inputs)
+    joined = torch.cat([inputs["hidden_states"], inputs["reference_latents"]], dim=2)
+    assert torch.equal(seen[0], joined.transpose(1, 2))
 
 
 def test_each_reference_and_their_order_matter(transformer: ConcatIDCogVideoXTransformer3DModel) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
+from einops import rearrange
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.models.blocks_wan import ConcatIDWanRotaryPosEmbed
@@ -50,9 +52,21 @@ def test_without_references_equals_stock_model(
 
 @pytest.mark.parametrize("num_references", [1, 2, 5])
 def test_references_are_stripped(transformer: ConcatIDWanTransformer3DModel, num_references: int) -> None:
-    inputs = make_inputs(num_references)
-    assert predict(transformer, inputs).shape == VIDEO
-    assert transformer(**inputs, return_dict=False)[0].shape == VIDEO
+    inputs, seen = make_inputs(num_references), []
+    transformer.proj_out.register_forward_hook(lambda *call: seen.append(call[2]))
+    sample = predict(transformer, inputs)
+    everything = rearrange(
+        seen[0], "b (f h w) (p q c) -> b c f (h p) (w q)", f=VIDEO[2] + num_references, h=2, p=2, q=2
+    )
+    assert torch.equal(sample, everything[:, :, : VIDEO[2]])
+    assert torch.equal(transformer(**inputs, return_dict=False)[0], sample)
+
+
+def test_references_are_concatenated_behind_the_video(transformer: ConcatIDWanTransformer3DModel) -> None:
+    inputs, seen = make_inputs(), []
+    transformer.patch_embedding.register_forward_hook(lambda *call: seen.append(call[1][0]))
+    predict(transformer, inputs)
+    assert torch.equal(seen[0], torch.cat([inputs["hidden_states"], inputs["reference_latents"]], dim=2))
 
 
 def test_each_reference_and_their_order_matter(transformer: ConcatIDWanTransformer3DModel) -> None:
@@ -155,6 +169,16 @@ def test_half_precision_keeps_sensitive_parameters(
     torch.testing.assert_close(
         predict(loaded, inputs).float(), predict(transformer, make_inputs()), atol=0.1, rtol=0.1
     )
+
+
+def test_attention_is_diffusers_to_choose(transformer: ConcatIDWanTransformer3DModel) -> None:
+    expected = predict(transformer, make_inputs())
+    transformer.set_attention_backend("_native_math")
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        found = predict(transformer, make_inputs())
+    names = {event.key for event in profiled.key_averages()}
+    assert "aten::_scaled_dot_product_attention_math" in names and torch.allclose(found, expected, atol=1e-4)
+    assert not any("flash_attention" in name for name in names)
 
 
 def test_compiles_as_one_graph(transformer: ConcatIDWanTransformer3DModel) -> None:

@@ -24,7 +24,7 @@ from transformers import T5EncoderModel
 
 from concat_id import ConcatIDCogVideoXPipeline, Step
 from concat_id.errors import InputError
-from concat_id.pipelines import guidance
+from concat_id.pipelines.guidance import GuidanceMixin
 
 SMALL = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 3}
 SCHEDULERS = ["dpm", "ddim"]
@@ -142,7 +142,7 @@ def test_guided_passes_run_alike_in_one_batch_and_one_by_one(
 ) -> None:
     options = {"reference_guidance_scale": 2.0, "skip_guidance_layers": [1]}
     batched = sample(pipeline, "A person.", pictures, **options)
-    monkeypatch.setattr(guidance, "MAX_BATCHED_TOKENS", 0)
+    monkeypatch.setattr(GuidanceMixin, "max_batched_tokens", 0)
     one_by_one = sample(pipeline, "A person.", pictures, **options)
     torch.testing.assert_close(one_by_one, batched, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(sample(pipeline, "A person.", pictures), batched)

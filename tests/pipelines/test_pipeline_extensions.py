@@ -24,7 +24,7 @@ from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline
 from concat_id.errors import InputError
-from concat_id.pipelines import guidance
+from concat_id.pipelines.guidance import GuidanceMixin
 
 STEPS = 6
 ALWAYS = (-1, 1001)  # timesteps
@@ -81,7 +81,7 @@ def test_cache_saves_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not is_batched:
-        monkeypatch.setattr(guidance, "MAX_BATCHED_TOKENS", 0)
+        monkeypatch.setattr(GuidanceMixin, "max_batched_tokens", 0)
     computed = []
     to_q = pipeline.transformer.blocks[1].attn1.to_q
     to_q.register_forward_pre_hook(lambda _, args: computed.append(len(args[0])))

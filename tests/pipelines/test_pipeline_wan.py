@@ -16,8 +16,8 @@ from torch import Tensor
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, Step
 from concat_id.errors import InputError
-from concat_id.models.convert import convert_state_dict
-from concat_id.pipelines import guidance
+from concat_id.loading.convert import convert_state_dict
+from concat_id.pipelines.guidance import GuidanceMixin
 
 SMALL = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 3}
 
@@ -36,7 +36,7 @@ def sample(pipeline: ConcatIDWanPipeline, *args: Any, seed: int = 0, **options: 
 @pytest.mark.parametrize("is_batched", [True, False])
 def test_sampling_is_the_authors(variant: str, is_batched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not is_batched:
-        monkeypatch.setattr(guidance, "MAX_BATCHED_TOKENS", 0)
+        monkeypatch.setattr(GuidanceMixin, "max_batched_tokens", 0)
     figures = load_figures(variant)
     transformer = ConcatIDWanTransformer3DModel(**figures.config()).eval()
     transformer.load_state_dict(convert_state_dict(figures.state_dict, "wan"), strict=True)
@@ -125,7 +125,7 @@ def test_guided_passes_run_alike_in_one_batch_and_one_by_one(
     pipeline: ConcatIDWanPipeline, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batched = sample(pipeline, "A person.", pictures, reference_guidance_scale=2.0)
-    monkeypatch.setattr(guidance, "MAX_BATCHED_TOKENS", 0)
+    monkeypatch.setattr(GuidanceMixin, "max_batched_tokens", 0)
     one_by_one = sample(pipeline, "A person.", pictures, reference_guidance_scale=2.0)
     torch.testing.assert_close(one_by_one, batched, atol=1e-5, rtol=1e-5)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from train.attention import PlainAttention, attend
+from train.transformer.attention import PlainAttention, attend
 
 
 def inputs(length: int = 7, others: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -23,7 +23,9 @@ def test_values_and_gradients_are_torchs() -> None:
 
 def test_it_takes_the_place_of_the_fused_kernel_within_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("train.attention.attend", lambda *tensors: calls.append(tensors) or tensors[2])
+    monkeypatch.setattr(
+        "train.transformer.attention.attend", lambda *tensors: calls.append(tensors) or tensors[2]
+    )
     query, key, value = inputs(5)
     with PlainAttention():
         F.scaled_dot_product_attention(query, key, value)

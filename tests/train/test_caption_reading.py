@@ -9,10 +9,10 @@ from toy_latents import CAPTIONS
 
 from concat_id.people import GARMENTS, PLACES
 from train.__main__ import main as run_recipe
-from train.caption_reading import TOPICS, CaptionReading, take_captions
-from train.concat_id import ConcatIDTraining
-from train.export import export_text
-from train.text import train_tokenizer
+from train.export.pipeline import export_text
+from train.text.caption_reading import TOPICS, CaptionReading, take_captions
+from train.text.encoder import train_tokenizer
+from train.transformer.training import ConcatIDTraining
 
 
 @pytest.fixture

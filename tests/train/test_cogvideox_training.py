@@ -12,11 +12,11 @@ from transformers import T5Config, T5EncoderModel
 
 from concat_id import ConcatIDCogVideoXPipeline
 from concat_id.models.checkpoint_cogvideox import SCHEDULE
-from train.cogvideox import CogVideoXTraining
-from train.export import export_adapter, export_pipeline
-from train.latent_data import LatentData, Source, load_pairs
-from train.text import train_tokenizer
-from train.v_prediction import interpolate, timesteps, velocity
+from train.export.pipeline import export_adapter, export_pipeline
+from train.text.encoder import train_tokenizer
+from train.transformer.cogvideox import CogVideoXTraining
+from train.transformer.latent_data import LatentData, Source, load_pairs
+from train.transformer.v_prediction import interpolate, timesteps, velocity
 
 CHANNELS = 24  # of the toy shards' latents
 

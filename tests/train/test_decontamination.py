@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import train.benchmark
 from concat_id.evaluation.benchmark import InvalidBenchmark, load_benchmark
-from train.benchmark import choose_people, draw_candidates, lay_side_by_side, write_benchmark
-from train.curation.decontamination import carry_over_bound, find_nearest
+from train.benchmark import people as benchmark_people
+from train.benchmark.decontamination import carry_over_bound, find_nearest
+from train.benchmark.people import choose_people, draw_candidates, lay_side_by_side, write_benchmark
+from train.benchmark.training_faces import Faces, draw_portraits, read_people
 from train.curation.recognition import FaceEmbedder
-from train.training_faces import Faces, draw_portraits, read_people
 
 FACE_PACK = Path("assets/embedded/face_pack")
 
@@ -44,8 +44,8 @@ def test_the_nearest_training_picture_is_named() -> None:
 def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
     monkeypatch: pytest.MonkeyPatch, embedder: FaceEmbedder
 ) -> None:
-    monkeypatch.setattr(train.benchmark, "PEOPLE", 4)
-    monkeypatch.setattr(train.benchmark, "SIDE_PX", 96)
+    monkeypatch.setattr(benchmark_people, "PEOPLE", 4)
+    monkeypatch.setattr(benchmark_people, "SIDE_PX", 96)
     portraits = draw_candidates(6, embedder)
     others = strangers(20_000, portraits.embeddings.shape[1])
     seen = Faces(
@@ -56,7 +56,7 @@ def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(
     assert torch.equal(chosen, portraits.frames[[0, 2, 3, 4]])
     assert (nearest == 90).all() and lay_side_by_side(chosen, nearest).height == 34
     assert facts["dropped"] == 1 and facts["nearest_cosine"] <= facts["bound"] < 1
-    monkeypatch.setattr(train.benchmark, "PEOPLE", 6)
+    monkeypatch.setattr(benchmark_people, "PEOPLE", 6)
     with pytest.raises(ValueError, match="only 5 of 6 candidates passed"):
         choose_people(seen, 6, embedder)
 
@@ -81,8 +81,8 @@ def test_people_of_footage_are_drawn_again_and_look_like_themselves(
 def test_a_benchmark_replaces_a_benchmark_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(train.benchmark, "COMPANIONS", 2)
-    monkeypatch.setattr(train.benchmark, "SIDE_PX", 48)
+    monkeypatch.setattr(benchmark_people, "COMPANIONS", 2)
+    monkeypatch.setattr(benchmark_people, "SIDE_PX", 48)
     home, output = tmp_path / "home", tmp_path / "benchmark"
     home.mkdir()
     (home / "thesis.txt").write_text("years of work")
@@ -90,12 +90,12 @@ def test_a_benchmark_replaces_a_benchmark_and_nothing_else(
     with pytest.raises(InvalidBenchmark, match="holds other things than a benchmark; choose another"):
         write_benchmark(home, frames, torch.tensor([3, 5]), {})
     with pytest.raises(InvalidBenchmark, match="holds other things"):
-        train.benchmark.main(["--latents", str(tmp_path), "--output", str(home)])
+        benchmark_people.main(["--latents", str(tmp_path), "--output", str(home)])
     assert [path.name for path in home.iterdir()] == ["thesis.txt"]
     for people in (frames, frames[:1]):
         write_benchmark(output, people, torch.tensor([3, 5])[: len(people)], {"bound": 0.5})
         assert len(load_benchmark(output).people) == len(people) == len(list((output / "people").iterdir()))
-    monkeypatch.setattr(train.benchmark, "make_prompts", lambda: 1 / 0)
+    monkeypatch.setattr(benchmark_people, "make_prompts", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_benchmark(output, frames, torch.tensor([3, 5]), {})
     (person,) = load_benchmark(output).people

@@ -8,10 +8,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from toy_latents import write_toy_workshop
 
 from concat_id import ConcatIDWanPipeline
-from train.concat_id import ConcatIDTraining
-from train.distillation import Distillation
-from train.export import export_adapter, export_pipeline
-from train.latent_data import Batch, Source, load_pairs
+from train.export.pipeline import export_adapter, export_pipeline
+from train.transformer.distillation import Distillation
+from train.transformer.latent_data import Batch, Source, load_pairs
+from train.transformer.training import ConcatIDTraining
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from toy_latents import CANDIDATES, CLIPS, SIDE, write_toy_shard
 
-import train.latents
-import train.synthetic_footage
+import train.footage.latents
+import train.footage.synthetic_footage
 from concat_id.people import sample_takes
-from train.alignment import ARCFACE_POINTS
-from train.autoencoder import build_autoencoder
+from train.autoencoder.autoencoder import build_autoencoder
 from train.curation.mining import PAIR_KINDS
 from train.curation.recognition import FaceEmbedder
-from train.latent_data import LatentBatches, LatentData, LatentFolder, LatentPairs, Source
-from train.latents import Plan, make_shard, pool_faces
-from train.reference_pictures import add_reference_noise, prepare_garments, prepare_references
-from train.synthetic_footage import film, sample_moments, see_faces
+from train.footage.latents import Plan, make_shard, pool_faces
+from train.footage.synthetic_footage import film, sample_moments, see_faces
+from train.pictures.alignment import ARCFACE_POINTS
+from train.pictures.reference_pictures import add_reference_noise, prepare_garments, prepare_references
+from train.transformer.latent_data import LatentBatches, LatentData, LatentFolder, LatentPairs, Source
 
 FACE_PACK = Path("assets/embedded/face_pack")
 
@@ -27,8 +27,8 @@ FACE_PACK = Path("assets/embedded/face_pack")
 @pytest.fixture
 def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is rendered at a quarter of its size."""
-    monkeypatch.setattr(train.latents, "SIZE", 32)
-    monkeypatch.setattr(train.synthetic_footage, "SHARP_SIZES", {1: 64, 2: 96, 3: 96})
+    monkeypatch.setattr(train.footage.latents, "SIZE", 32)
+    monkeypatch.setattr(train.footage.synthetic_footage, "SHARP_SIZES", {1: 64, 2: 96, 3: 96})
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_roles_must_fit_the_order_and_the_folder(toy_folder: Path) -> None:
         pairs_of(toy_folder / "two")
     with pytest.raises(ValueError, match="garments are stored of one person only"):
         pairs_of(toy_folder / "two", roles=("face", "face", "garment"))
-    with pytest.raises(FileNotFoundError, match="train.latents"):
+    with pytest.raises(FileNotFoundError, match="train.footage.latents"):
         LatentFolder(toy_folder / "none")
 
 

@@ -8,13 +8,13 @@ import torch
 from transformers import UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline
+from concat_id.loading.presets import EMBEDDED
 from concat_id.people import EXPRESSIONS, MOTIONS
-from concat_id.presets import EMBEDDED
-from train.concat_id import build_transformer, with_reference_adaln
-from train.export import export_live
-from train.latents import load_autoencoder
+from train.export.pipeline import export_live
+from train.footage.latents import load_autoencoder
 from train.live.fit import TASKS, LiveTraining, Plan, Task, load_weights
 from train.live.pools import TAKES, Kind, Studio, cast_scenes, collect, join, write_tokens
+from train.transformer.training import build_transformer, with_reference_adaln
 
 PEOPLE = 4
 SCENES = 3

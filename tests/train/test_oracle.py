@@ -6,10 +6,10 @@ import pytest
 import torch
 from toys import toy_preset, write_toy_pipeline
 
-from concat_id.presets import PRESETS
-from train.continuation import ContinuingPipeline, continue_from, draw_noise, film_truth
+from concat_id.loading.presets import PRESETS
 from train.measure import oracle
 from train.measure.oracle import CODED, DRAWN, Reading, describe
+from train.transformer.continuation import ContinuingPipeline, continue_from, draw_noise, film_truth
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from concat_id.people import sample_scenes
 from concat_id.people.labels import CLOTH, HAT, NECK
-from train import perception_data
-from train.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
-from train.anchors import (
+from train.perception import data as perception_data
+from train.perception.anchors import (
     FACE,
     IGNORED,
     NOTHING,
@@ -25,21 +24,29 @@ from train.anchors import (
     decode_landmarks,
     make_anchors,
 )
-from train.caption_data import CaptionData, draw_alike
-from train.clip import PICTURES, Clip, train_tokenizer
-from train.clothes_parser import LABEL_MAP as CLOTHES_MAP
-from train.clothes_parser import ClothesParser, relabel
-from train.companion_cache import take_companions
-from train.cut_outs import cut_out, fill_in, roughen
-from train.degradation import Degradation, cosine_basis
-from train.detection_canvas import compose_canvases
-from train.detector import Detector
-from train.face_parser import LABEL_MAP as FACE_MAP
-from train.face_parser import FaceParser
-from train.parser import Parser as ParserModule
-from train.perception_data import CONTENT_SHARES, ClothesData, DetectionData, frame_anew
-from train.picture_cache import MAX_PEOPLE, NOBODY, PICTURE_SIZE, WARDROBE_SEED, Pictures, take_pictures
-from train.recognizer import ArcFaceHead, Recognizer
+from train.perception.clothes_parser import LABEL_MAP as CLOTHES_MAP
+from train.perception.clothes_parser import ClothesParser, relabel
+from train.perception.data import CONTENT_SHARES, ClothesData, DetectionData, frame_anew
+from train.perception.detection_canvas import compose_canvases
+from train.perception.detector import Detector
+from train.perception.face_parser import LABEL_MAP as FACE_MAP
+from train.perception.face_parser import FaceParser
+from train.perception.parser import Parser as ParserModule
+from train.perception.picture_cache import (
+    MAX_PEOPLE,
+    NOBODY,
+    PICTURE_SIZE,
+    WARDROBE_SEED,
+    Pictures,
+    take_pictures,
+)
+from train.perception.recognizer import ArcFaceHead, Recognizer
+from train.pictures.alignment import ARCFACE_POINTS, align_faces, estimate_similarity
+from train.pictures.cut_outs import cut_out, fill_in, roughen
+from train.pictures.degradation import Degradation, cosine_basis
+from train.scoring.caption_data import CaptionData, draw_alike
+from train.scoring.clip import PICTURES, Clip, train_tokenizer
+from train.scoring.companion_cache import take_companions
 
 STRIDES = (8, 16, 32)
 

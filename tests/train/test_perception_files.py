@@ -12,24 +12,24 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-from concat_id.faces import FaceFinder
-from concat_id.parsing import Parser
 from concat_id.people import SEED_RANGES, render, sample_scenes
-from train.alignment import align_faces
-from train.anchors import box_iou
-from train.clip import Clip, train_tokenizer
-from train.clothes_parser import ClothesParser
-from train.detector import FaceDetector
-from train.export_perception import (
+from concat_id.references.faces import FaceFinder
+from concat_id.references.parsing import Parser
+from train.export.perception import (
     ScrfdOutputs,
     export_clip,
     export_detector,
     export_parser,
     export_recognizer,
 )
-from train.face_parser import FaceParser
-from train.parser import Parser as ParserModule
-from train.recognizer import FaceRecognizer
+from train.perception.anchors import box_iou
+from train.perception.clothes_parser import ClothesParser
+from train.perception.detector import FaceDetector
+from train.perception.face_parser import FaceParser
+from train.perception.parser import Parser as ParserModule
+from train.perception.recognizer import FaceRecognizer
+from train.pictures.alignment import align_faces
+from train.scoring.clip import Clip, train_tokenizer
 
 PEOPLE = torch.arange(6)[:, None] + SEED_RANGES["test"][0] + 500
 

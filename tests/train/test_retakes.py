@@ -9,15 +9,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from toy_latents import CLIPS, write_toy_shard, write_toy_text
 
-import train.retakes
-import train.synthetic_footage
+import train.footage.retakes
+import train.footage.synthetic_footage
 from concat_id.people import render, sample_scenes
-from train.autoencoder import build_autoencoder
-from train.concat_id import ConcatIDTraining, differ_from_scene, weigh_retakes
+from train.autoencoder.autoencoder import build_autoencoder
 from train.curation.recognition import FaceEmbedder
-from train.flow_matching import velocity
-from train.latent_data import LatentData, LatentFolder, LatentPairs, Source
-from train.retakes import draw_expressions, make_shard
+from train.footage.retakes import draw_expressions, make_shard
+from train.transformer.flow_matching import velocity
+from train.transformer.latent_data import LatentData, LatentFolder, LatentPairs, Source
+from train.transformer.training import ConcatIDTraining, differ_from_scene, weigh_retakes
 
 FACE_PACK = Path("assets/embedded/face_pack")
 
@@ -32,9 +32,9 @@ def toy_retakes(tmp_path: Path) -> Path:
 def test_a_shard_holds_takes_that_differ_in_the_face_and_in_the_caption(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(train.retakes, "SHARD_SCENES", 5)
-    monkeypatch.setattr(train.retakes, "SCENES_AT_ONCE", 3)
-    monkeypatch.setattr(train.synthetic_footage, "SHARP_SIZES", {1: 96})
+    monkeypatch.setattr(train.footage.retakes, "SHARD_SCENES", 5)
+    monkeypatch.setattr(train.footage.retakes, "SCENES_AT_ONCE", 3)
+    monkeypatch.setattr(train.footage.synthetic_footage, "SHARP_SIZES", {1: 96})
     torch.manual_seed(0)
     path = tmp_path / "00000.safetensors"
     make_shard(build_autoencoder(), FaceEmbedder(FACE_PACK), path, seed=8, frames=1, split="train")

@@ -19,13 +19,13 @@ from toy_latents import CAPTIONS, write_toy_workshop
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
-from train.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode, double_size, halve_size
-from train.concat_id import ConcatIDTraining, build_transformer, with_reference_adaln
-from train.export import export_pipeline, load_autoencoder_checkpoint
-from train.flow_matching import interpolate, sample_sigmas, velocity
-from train.latent_data import Source, load_pairs
+from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode, double_size, halve_size
+from train.export.pipeline import export_pipeline, load_autoencoder_checkpoint
 from train.optimizer import MuonAdamW, orthogonalize, warmup_stable_decay
-from train.text import build_text_encoder, encode_text, train_tokenizer
+from train.text.encoder import build_text_encoder, encode_text, train_tokenizer
+from train.transformer.flow_matching import interpolate, sample_sigmas, velocity
+from train.transformer.latent_data import Source, load_pairs
+from train.transformer.training import ConcatIDTraining, build_transformer, with_reference_adaln
 
 CONFIGS = Path("train/configs")
 RECIPES = (

@@ -8,10 +8,10 @@ import torch
 from toys import clip_of
 
 from concat_id.evaluation.wholeness import CROP_PX
-from train.alignment import ARCFACE_POINTS
-from train.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, Operation, break_faces
 from train.measure.whole_faces import HELD_OUT, split_held_out
-from train.whole_face_data import (
+from train.pictures.alignment import ARCFACE_POINTS
+from train.scoring.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, Operation, break_faces
+from train.scoring.whole_face_data import (
     BROKEN,
     WHOLE,
     WholeFaceBatches,
@@ -19,7 +19,7 @@ from train.whole_face_data import (
     read_judged,
     with_broken_pixels,
 )
-from train.whole_faces import WholeFaces
+from train.scoring.whole_faces import WholeFaces
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_judged_faces_have_their_labels() -> None:
     # A viewer who did not know them called most true faces whole, and few of the model's.
     whole = judged["whole"].bool()
     assert whole[true].float().mean() > 0.8 and whole[~true].float().mean() < 0.3
-    training = read_judged(Path("train/judged_faces/training.webp"))
+    training = read_judged(Path("train/scoring/judged_faces/training.webp"))
     assert len(training["crops"]) == len(training["whole"]) == 353
     for name in ("held_out", "training"):
         assert HELD_OUT.with_stem(name).stat().st_size < 400_000

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from torch import Generator
 
 from concat_id import ConcatIDWanTransformer3DModel
-from train.autoencoder import build_autoencoder
-from train.concat_id import EMBEDDED_CONFIG
+from train.autoencoder.autoencoder import build_autoencoder
 from train.curation.mining import PAIR_KINDS
-from train.text import build_text_encoder, train_tokenizer
+from train.text.encoder import build_text_encoder, train_tokenizer
+from train.transformer.training import EMBEDDED_CONFIG
 
 CLIPS, SIDE, CANDIDATES = 4, 4, 3
 CAPTIONS = ["a woman laughing on a beach", "someone nodding in the snow", "a man waves in a library"] * 20

@@ -12,13 +12,14 @@ import numpy as np
 from playwright.sync_api import Page, expect
 
 from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
-from concat_id.faces import Face
 from concat_id.generation import Preview, Progress, Result
-from concat_id.job import Job, Reference
+from concat_id.job import Job
+from concat_id.output.video_files import describe_run, write_result
 from concat_id.people.portrait import Traits
-from concat_id.pictures import load_picture
-from concat_id.references import PreparedReference
-from concat_id.results import describe_run, write_result
+from concat_id.references.faces import Face
+from concat_id.references.pictures import load_picture
+from concat_id.references.prepare import PreparedReference
+from concat_id.references.reference import Reference
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
 from concat_id.ui.layout import RUNS

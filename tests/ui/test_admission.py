@@ -21,7 +21,7 @@ from studio import Studio, wait_for_video
 
 from concat_id.errors import QueueFull, TooManyRuns
 from concat_id.limits import Limits
-from concat_id.ui.admission import Admission, name_visitor
+from concat_id.ui.server.admission import Admission, name_visitor
 
 Serve = Callable[..., Studio]
 

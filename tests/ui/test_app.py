@@ -13,12 +13,14 @@ from studio import PacedRuns, prepare
 
 import app
 from concat_id.errors import WeightsUnavailable
-from concat_id.job import Job, Reference, Settings
-from concat_id.presets import PRESETS
+from concat_id.job import Job
+from concat_id.loading.presets import PRESETS
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
 from concat_id.ui import build_demo
 from concat_id.ui.events import gpu_seconds
+from concat_id.ui.forms.video_format import draw_cost, list_sizes
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
-from concat_id.ui.video_format import draw_cost, list_sizes
 
 HEAVY = ("torch", "diffusers", "transformers", "insightface", "onnxruntime", "gradio")
 ROOT = Path(app.__file__).parent

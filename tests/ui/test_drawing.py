@@ -14,17 +14,22 @@ from PIL import Image
 from studio import score_frames
 
 from concat_id.generation import Preview, Result
-from concat_id.job import Job, Reference, Role, Settings
-from concat_id.loading import Loading
-from concat_id.presets import PRESETS, Task
-from concat_id.runs import Run
+from concat_id.job import Job
+from concat_id.loading.load import Loading
+from concat_id.loading.presets import PRESETS, Task
+from concat_id.loading.weights import Fetching
+from concat_id.references.reference import Reference, Role
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
-from concat_id.ui import compare_drawing, models, sidebar, stage
-from concat_id.ui.curve import draw_curve
-from concat_id.ui.form import note_unknown_words
+from concat_id.settings import Settings
+from concat_id.studio.runs import Run
+from concat_id.ui import models
+from concat_id.ui.compare import drawing
+from concat_id.ui.forms.form import note_unknown_words
+from concat_id.ui.panel import preview_area as preview_area
+from concat_id.ui.panel import sidebar
+from concat_id.ui.panel.curve import draw_curve
 from concat_id.ui.texts import COPIED, sentence
-from concat_id.weights import Fetching
 
 JOB = Job("single", (Reference("face", "face.png"),), "waving", Settings(seed=7))
 
@@ -199,7 +204,7 @@ def test_the_curve_of_an_unknown_model_s_run_is_drawn() -> None:
 def test_a_comparison_has_rows_for_what_some_run_has() -> None:
     with_garment = Run(Path("a.mp4"), {"scores": replace(score_frames([None]), garment=0.6).to_dict()}, JOB)
     without = Run(Path("b.mp4"), {"scores": score_frames([0.5]).to_dict()}, JOB)
-    table = compare_drawing.draw_scores([with_garment, without], ["a", "b"])
+    table = drawing.draw_scores([with_garment, without], ["a", "b"])
     rows = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td><td>([^<]+)</td>', table)
     assert rows == [
         ("ArcSim", "&ndash;", "0.500"),
@@ -215,9 +220,9 @@ def test_the_curve_of_one_frame_stays_inside() -> None:
 
 def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (60, 400, 800, 3), dtype=np.uint8)
-    address = stage.encode_animation(frames, fps=16)
+    address = preview_area.encode_animation(frames, fps=16)
     animation = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-    assert animation.format == "WEBP" and max(animation.size) == stage.MAX_PREVIEW_SIDE_PX
+    assert animation.format == "WEBP" and max(animation.size) == preview_area.MAX_PREVIEW_SIDE_PX
     assert animation.n_frames == 20
     animation.seek(1)
     animation.load()
@@ -225,13 +230,13 @@ def test_a_preview_is_an_animation_that_plays_at_the_videos_rate() -> None:
 
 
 def test_what_a_run_waits_for_is_drawn_as_far_as_it_is_known() -> None:
-    drawing = stage.draw_progress(Fetching("some/<things>", 2, 14, 12_080_000_000, 32_000_000_000))
+    drawing = preview_area.draw_progress(Fetching("some/<things>", 2, 14, 12_080_000_000, 32_000_000_000))
     assert "Fetching some/&lt;things&gt;, file 3 of 14<" in drawing and ">12.1 of 32 GB<" in drawing
     assert 'aria-valuenow="38"' in drawing
-    assert ">0 of 120 MB<" in stage.draw_progress(Fetching("some/things", 0, 1, 0, 120_000_000))
-    drawing = stage.draw_progress(Fetching("buffalo_l", 1, 2, 0, 0))
+    assert ">0 of 120 MB<" in preview_area.draw_progress(Fetching("some/things", 0, 1, 0, 120_000_000))
+    drawing = preview_area.draw_progress(Fetching("buffalo_l", 1, 2, 0, 0))
     assert 'aria-valuenow="50"' in drawing and " of 0" not in drawing
-    drawing = stage.draw_progress(Loading("Wan"))
+    drawing = preview_area.draw_progress(Loading("Wan"))
     assert "Loading Wan" in drawing and 'aria-valuenow="0"' in drawing
 
 

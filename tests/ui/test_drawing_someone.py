@@ -14,9 +14,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from studio import ALIKE, Studio, show, upload, wait_for_video
 
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 from concat_id.people import portrait
 from concat_id.people.portrait import Traits, draw_portrait, roll_seed
-from concat_id.presets import DEFAULT_PRESET, PRESETS
 
 OpenPage = Callable[..., Page]
 

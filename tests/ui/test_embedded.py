@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from served import ROOT, serve_app
 from studio import wait_for_video
 
-from concat_id.presets import EMBEDDED
+from concat_id.loading.presets import EMBEDDED
 
 pytestmark = pytest.mark.skipif(not (EMBEDDED / "model_index.json").exists(), reason="no embedded checkpoint")
 

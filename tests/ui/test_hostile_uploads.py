@@ -26,7 +26,7 @@ from studio import Studio
 
 from concat_id.errors import InputError
 from concat_id.limits import Limits
-from concat_id.pictures import load_picture
+from concat_id.references.pictures import load_picture
 from concat_id.ui.texts import sentence
 
 MOST_BYTES = 200_000

@@ -14,10 +14,10 @@ from hub import Hub
 from playwright.sync_api import Page, expect
 from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_for_video
 
-from concat_id.presets import PRESETS
-from concat_id.ui.desk import keep_values
-from concat_id.ui.model_choice import draw_needs, list_versions
-from concat_id.ui.settings import build_settings
+from concat_id.loading.presets import PRESETS
+from concat_id.ui.forms.model_choice import draw_needs, list_versions
+from concat_id.ui.forms.settings import build_settings
+from concat_id.ui.page_context import keep_values
 
 OpenPage = Callable[..., Page]
 QUICK = replace(PRESETS["embedded"], title="Quick", num_inference_steps=3, guidance_scale=1.0, draft=None)
@@ -56,7 +56,7 @@ def test_a_model_says_what_it_needs_before_it_is_loaded() -> None:
 def test_a_likeness_of_zero_is_shown_as_such() -> None:
     with gr.Blocks():
         panel = build_settings(replace(PRESETS["embedded"], reference_guidance_scale=0.0))
-    assert panel.likeness.value == 0
+    assert panel.inputs["likeness"].value == 0
 
 
 def test_a_form_of_other_fields_is_kept_apart() -> None:

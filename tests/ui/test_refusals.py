@@ -45,7 +45,7 @@ def test_a_studio_started_elsewhere_restores_a_video(
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     with serve_studio(tmp_path, people, "embedded") as studio:
         studio.runs.step_s = 0.0
-        page = open_page(studio.url)
+        page = first = open_page(studio.url)
         choose_person_and_prompt(page)
         page.click("#generate")
         wait_for_video(page)
@@ -58,3 +58,5 @@ def test_a_studio_started_elsewhere_restores_a_video(
         expect(page.locator("#picture img")).to_be_visible(timeout=30_000)
         expect(page.locator(".toast-body.error")).to_have_count(0)
         expect(page.locator("#prompt textarea")).to_have_value(studio.runs.started[0].prompt)
+        for opened in (first, page):  # they would miss their server
+            opened.close()

@@ -12,12 +12,14 @@ from hub import Hub
 from studio import PacedRuns
 
 from concat_id.generation import Progress, Result
-from concat_id.job import Job, Reference, Settings
+from concat_id.job import Job
 from concat_id.limits import Limits
-from concat_id.loading import Loading
-from concat_id.runs import Library
+from concat_id.loading.load import Loading
+from concat_id.loading.weights import Fetching
+from concat_id.references.reference import Reference
+from concat_id.settings import Settings
+from concat_id.studio.runs import Library
 from concat_id.ui.events import Event, Runner
-from concat_id.weights import Fetching
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from conftest import serve_studio
 from studio import Studio
 
 from concat_id.limits import Limits
-from concat_id.ui.callers import KeepCaller
+from concat_id.ui.server.forwarded_for import KeepCaller
 
 
 def address(studio: Studio) -> str:
@@ -31,7 +31,9 @@ def test_a_tool_says_what_it_takes(studio: Studio) -> None:
     assert tool.inputSchema["required"] == ["picture", "prompt"]
     arguments = tool.inputSchema["properties"]
     assert {name: entry["type"] for name, entry in arguments.items()} == {
-        **dict.fromkeys(("picture", "prompt", "negative_prompt", "model", "size", "lora"), "string"),
+        **dict.fromkeys(
+            ("picture", "prompt", "negative_prompt", "model", "size", "lora", "memory"), "string"
+        ),
         **dict.fromkeys(("seed", "steps", "face_index", "frames"), "integer"),
         **dict.fromkeys(("guidance", "likeness", "lora_strength"), "number"),
         "whole_picture": "boolean",

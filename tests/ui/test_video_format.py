@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from studio import Studio, choose_person_and_prompt, open_newest, wait_for_video
 
-from concat_id.video import read_video
+from concat_id.output.video import read_video
 
 
 def choose_format(page: Page, size: str, frames: int) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from served import launch
 from studio import Studio, wait_for_video
 
-from concat_id.pictures import load_picture
+from concat_id.references.pictures import load_picture
 
 WIDTH, HEIGHT = 320, 240
 

@@ -5,10 +5,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .bands import CROSS_VIDEO, CROSS_VIDEO_STRICT, TRADE_OFF, carry_over
-from .filters import FACES_PER_TRACK, choose_stored_faces
-from .order import has_enough_references
-from .pairs import (
+from train.curation.bands import CROSS_VIDEO, CROSS_VIDEO_STRICT, TRADE_OFF, carry_over
+from train.curation.filters import FACES_PER_TRACK, choose_stored_faces
+from train.curation.order import has_enough_references
+from train.curation.pairs import (
     cross_video_candidates,
     cross_video_pairs,
     pre_training_pairs,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bands import Band
-from .filters import has_fitting_faces
+from train.curation.bands import Band
+from train.curation.filters import has_fitting_faces
 
 
 @dataclass(frozen=True)

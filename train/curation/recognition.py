@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from concat_id.onnx_sessions import open_onnx
-from train.alignment import align_faces
+from concat_id.references.onnx_sessions import open_onnx
+from train.pictures.alignment import align_faces
 
 BATCH_SIZE = 32
 

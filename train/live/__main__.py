@@ -21,10 +21,10 @@ from torch import Tensor
 from transformers import UMT5EncoderModel
 
 from concat_id.people import Split
-from train.concat_id import build_transformer, with_reference_adaln
-from train.latents import load_autoencoder
+from train.footage.latents import load_autoencoder
 from train.live.fit import TASKS, Clock, LiveTraining, Plan, load_weights
 from train.live.pools import Kind, Studio, collect, join
+from train.transformer.training import build_transformer, with_reference_adaln
 
 LOGGER = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The transformer's training on pools: the same loss as `train.concat_id`, against the clock.
+"""The transformer's training on pools: the same loss as `train.transformer.training`, against the clock.
 
 Every batch is of one task and of as many tokens as any other. The takes of a scene are learned together, with
 the same noise, references and dropout: what their captions differ in can be weighed by itself.
@@ -16,12 +16,12 @@ from torch import Tensor
 from transformers import UMT5EncoderModel
 
 from concat_id import ConcatIDWanTransformer3DModel
-from concat_id.job import Role
-from train.attention import CompilableProcessor
-from train.concat_id import weigh_retakes
-from train.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
+from concat_id.references.reference import Role
 from train.live.pools import GIVENS, TAKES
 from train.optimizer import MuonAdamW
+from train.transformer.attention import CompilableProcessor
+from train.transformer.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
+from train.transformer.training import weigh_retakes
 
 LOGGER = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class LiveTraining:
         return self.text_encoder(tokens, attention_mask=mask.long()).last_hidden_state * mask[..., None]
 
     def draw(self, pool: dict[str, Tensor], people: dict[str, Tensor], task: Task) -> dict[str, Tensor]:
-        """A batch of both takes of some scenes, as `train.latent_data` has them, with tokens for captions."""
+        """A batch of both takes of some scenes, as in `train.transformer.latent_data`, but tokens."""
         latents = pool["latents"]
         frames, height, width = latents.shape[3:]
         tokens = (frames + len(task.roles)) * (height // 2) * (width // 2)

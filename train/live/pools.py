@@ -20,10 +20,10 @@ from transformers import PreTrainedTokenizerFast
 
 from concat_id.people import EXPRESSIONS, MOTIONS, SEED_RANGES, Given, Scenes, Split, render, sample_scenes
 from concat_id.people import write_captions as write
-from train.latents import FRAMES_OF_A_CLIP, SIZE, encode, pool_faces
-from train.reference_pictures import add_reference_noise, prepare_references
-from train.synthetic_footage import cut_out_garments, sample_moments, view_places
-from train.text import tokenize
+from train.footage.latents import FRAMES_OF_A_CLIP, SIZE, encode, pool_faces
+from train.footage.synthetic_footage import cut_out_garments, sample_moments, view_places
+from train.pictures.reference_pictures import add_reference_noise, prepare_references
+from train.text.encoder import tokenize
 
 TAKES = 2
 PICTURES_PER_PERSON = 4

@@ -12,8 +12,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from train.footage import Clips, render_clips, render_references, to_batch
-from train.gallery import contact_sheet
+from train.autoencoder.crops import Clips, render_clips, render_references, to_batch
+from train.transformer.gallery import contact_sheet
 
 
 def psnr(squares: Tensor) -> float:

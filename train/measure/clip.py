@@ -20,17 +20,24 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, CLIPModel, CLIPTokenizer
 
-from concat_id.parsing import Parser
+from concat_id.loading.presets import EMBEDDED
 from concat_id.people import render
-from concat_id.presets import EMBEDDED
-from concat_id.references import prepare_background, prepare_garment
+from concat_id.references.parsing import Parser
+from concat_id.references.prepare import prepare_background, prepare_garment
 from concat_id.scoring.clip import ClipEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
-from train.alignment import align_faces
-from train.benchmark import COMPANIONS, draw_garments, draw_places, garment_scenes, place_scenes, to_pictures
-from train.latents import load_autoencoder
+from train.benchmark.people import (
+    COMPANIONS,
+    draw_garments,
+    draw_places,
+    garment_scenes,
+    place_scenes,
+    to_pictures,
+)
+from train.footage.latents import load_autoencoder
 from train.measure.autoencoder import pass_through
-from train.picture_cache import Pictures, load_pictures, write_chunk_captions
+from train.perception.picture_cache import Pictures, load_pictures, write_chunk_captions
+from train.pictures.alignment import align_faces
 
 CHOICES = 64
 TEST_CHUNKS = 2

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from concat_id.faces import Face, FaceFinder
 from concat_id.people import render, sample_scenes
-from train.anchors import FACE, box_iou
-from train.degradation import Degradation
-from train.detection_canvas import compose_canvases
-from train.picture_cache import PICTURE_SIZE, Pictures, load_pictures
+from concat_id.references.faces import Face, FaceFinder
+from train.perception.anchors import FACE, box_iou
+from train.perception.detection_canvas import compose_canvases
+from train.perception.picture_cache import PICTURE_SIZE, Pictures, load_pictures
+from train.pictures.degradation import Degradation
 
 PICTURES = 240
 EMPTY_PICTURES = 160

@@ -16,11 +16,11 @@ from transformers import CLIPTokenizer
 
 from concat_id.evaluation.reader import ClipReader
 from concat_id.scoring.video_clip import VideoClip, fit
-from train.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
-from train.clip_data import ClipData
 from train.measure.clip import CHOICES, first_share
 from train.measure.recognizer import FALSE_ACCEPTS, embed_aligned, true_accepts
-from train.picture_cache import load_pictures
+from train.perception.picture_cache import load_pictures
+from train.scoring.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
+from train.scoring.clip_data import ClipData
 
 TEST_CHUNKS = 1
 

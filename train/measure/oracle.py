@@ -22,11 +22,11 @@ from concat_id.evaluation.judges import READER, WHOLENESS
 from concat_id.evaluation.reader import ClipReader
 from concat_id.evaluation.sharpness import mean_gradient
 from concat_id.evaluation.wholeness import WholenessJudge
-from concat_id.faces import FaceFinder
-from concat_id.loading import load_face_tools, load_pipeline
+from concat_id.loading.load import load_face_tools, load_pipeline
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 from concat_id.people import EXPRESSIONS
-from concat_id.presets import DEFAULT_PRESET, PRESETS
-from train.continuation import (
+from concat_id.references.faces import FaceFinder
+from train.transformer.continuation import (
     ContinuingPipeline,
     Truth,
     continue_from,
@@ -35,7 +35,7 @@ from train.continuation import (
     film_truth,
     to_pixels,
 )
-from train.gallery import contact_sheet
+from train.transformer.gallery import contact_sheet
 
 SEED = 3
 AT_ONCE = 4

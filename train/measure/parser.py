@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
 from concat_id.people import Scenes, render, sample_scenes
-from train import clothes_parser, face_parser
-from train.alignment import align_faces
-from train.parser import LabelMap
+from train.perception import clothes_parser, face_parser
+from train.perception.parser import LabelMap
+from train.pictures.alignment import align_faces
 
 PICTURE_SIZE = 256
 CROP_SIZE = 448

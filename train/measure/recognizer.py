@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from concat_id.faces import FaceFinder
-from concat_id.onnx_sessions import open_onnx
-from train.alignment import align_faces
-from train.degradation import Degradation
-from train.picture_cache import Pictures, load_pictures
+from concat_id.references.faces import FaceFinder
+from concat_id.references.onnx_sessions import open_onnx
+from train.perception.picture_cache import Pictures, load_pictures
+from train.pictures.alignment import align_faces
+from train.pictures.degradation import Degradation
 
 FALSE_ACCEPTS = 1e-3
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from concat_id.evaluation.judges import WHOLENESS
 from concat_id.evaluation.wholeness import WholenessJudge
-from train.gallery import contact_sheet
-from train.whole_face_data import read_judged
+from train.scoring.whole_face_data import read_judged
+from train.transformer.gallery import contact_sheet
 
-HELD_OUT = Path("train/judged_faces/held_out.webp")
+HELD_OUT = Path("train/scoring/judged_faces/held_out.webp")
 
 
 def split_held_out(path: Path = HELD_OUT) -> tuple[dict[str, Tensor], Tensor, Tensor]:

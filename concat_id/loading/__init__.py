@@ -1,0 +1,1 @@
+"""Presets, where their weights come from, and models ready to run."""

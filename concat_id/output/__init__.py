@@ -1,0 +1,1 @@
+"""What is written: the video, its watermark, its signature and the sidecar."""

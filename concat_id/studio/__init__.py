@@ -1,0 +1,1 @@
+"""What was made: kept, restored, compared and voted on."""

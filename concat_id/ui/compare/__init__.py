@@ -1,0 +1,1 @@
+"""The tab in which videos are compared blindly."""

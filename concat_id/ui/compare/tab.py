@@ -1,0 +1,206 @@
+"""The tab "Compare": the same references and prompt through several settings, played side by side."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from concat_id.errors import NotComparable
+from concat_id.loading.presets import PRESETS
+from concat_id.studio.comparison import MAX_SIDES, TRAITS, check_comparable, name_differences
+from concat_id.studio.runs import Run
+from concat_id.ui.compare.ballot import Ballot, build_ballot, build_tally, cast_vote, wire_tally
+from concat_id.ui.compare.drawing import TRANSPORT, draw_notice, draw_scores, draw_side, draw_tally
+from concat_id.ui.compare.variation_panel import Making, build_making, wire_making
+from concat_id.ui.events import QUIET, as_sentences
+from concat_id.ui.page_context import Compared, Desk
+from concat_id.ui.panel.preview_area import show_clip
+from concat_id.ui.runs.run_card import describe_age
+from concat_id.ui.scripts import read_script
+from concat_id.ui.texts import CHOOSE_RUNS, DELETED, sentence
+
+MAX_LABEL_CHARACTERS = 48
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the videos."""
+
+    column: gr.Column
+    name: gr.HTML
+    video: gr.Video
+
+
+@dataclass(frozen=True)
+class CompareTab:
+    """The tab's components."""
+
+    chosen: gr.Dropdown  # the names of the runs
+    blind: gr.Checkbox
+    dealt: gr.State  # the names in the order in which they are shown
+    sides: tuple[Side, ...]
+    transport: gr.HTML
+    notice: gr.HTML
+    scores: gr.HTML
+    ballot: Ballot
+    making: Making
+
+    @property
+    def shown(self) -> list[Any]:
+        """What a choice of runs changes."""
+        sides = [part for side in self.sides for part in (side.column, side.name, side.video)]
+        others = [self.transport, self.notice, self.scores]
+        return [self.dealt, *sides, *others, *self.making.shown, *self.ballot.shown]
+
+
+def build_compare_tab(desk: Desk) -> CompareTab:
+    """Lay the tab out: the choice, the videos, the vote or the scores, and how to make another video."""
+    with gr.Column(elem_id="compare-page", elem_classes="cid-wide"):
+        chosen, blind = _build_choice()
+        with gr.Row(elem_id="sides", elem_classes="cid-sides"):
+            sides = tuple(_build_side(index) for index in range(MAX_SIDES))
+        transport = gr.HTML(TRANSPORT, visible=False, js_on_load=read_script("in_step"), elem_id="transport")
+        notice = gr.HTML(container=False, elem_id="notice")
+        group, questions, cast = build_ballot()
+        scores = gr.HTML(container=False, elem_id="compare-scores")
+        making = build_making(PRESETS[desk.runner.preset])
+        tally, export, csv = build_tally()
+    ballot = Ballot(group, questions, cast, tally, export, csv)
+    return CompareTab(chosen, blind, gr.State(()), sides, transport, notice, scores, ballot, making)
+
+
+def _build_choice() -> tuple[gr.Dropdown, gr.Checkbox]:
+    """Lay out what is compared, and whether blindly."""
+    with gr.Row(elem_classes="cid-compare-head"):
+        chosen = gr.Dropdown(
+            [],
+            value=[],
+            multiselect=True,
+            max_choices=MAX_SIDES,
+            label="Videos to compare",
+            info=CHOOSE_RUNS,
+            scale=4,
+            elem_id="chosen",
+        )
+        blind = gr.Checkbox(
+            label="Blind test",
+            info="Hides which is which, and asks.",
+            scale=1,
+            min_width=180,
+            elem_id="blind",
+        )
+    return chosen, blind
+
+
+def _build_side(index: int) -> Side:
+    """Lay out the place of one video."""
+    with gr.Column(visible=False, min_width=220, elem_classes="cid-side") as column:
+        name = gr.HTML(container=False)
+        video = gr.Video(
+            interactive=False, show_label=False, buttons=[], elem_id=f"side-{index}", elem_classes="cid-video"
+        )
+    return Side(column, name, video)
+
+
+def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
+    """Connect the choice of runs, the blind test, and the making of another video."""
+    ballots = desk.ballots
+
+    def deal(names: list[str], blind: bool) -> dict[Any, Any]:
+        runs = desk.library.open_all(names)
+        if blind:
+            random.shuffle(runs)
+        return show_runs(tab, desk, runs, blind=blind)
+
+    def vote(visitor: str, dealt: Sequence[str], *choices: int | None) -> dict[Any, Any]:
+        with as_sentences():
+            runs = [desk.library.open(name) for name in dealt]
+            cast_vote(ballots, visitor, runs, choices)
+        return {**show_runs(tab, desk, runs, blind=False), tab.ballot.tally: draw_tally(ballots.tally())}
+
+    def refresh(chosen: Sequence[str], visitor: str) -> dict[Any, Any]:
+        choices = list_choices(desk.library.list(visitor))
+        # Gradio refuses a value that is no longer among the choices, before anybody can drop it.
+        gone = [(DELETED, name) for name in chosen if name not in dict(choices).values()]
+        return {
+            tab.chosen: gr.Dropdown([*choices, *gone]),
+            tab.ballot.tally: draw_tally(ballots.tally()),
+        }
+
+    def join(chosen: Sequence[str], new: Sequence[str], visitor: str) -> dict[Any, Any]:
+        choices = list_choices(desk.library.list(visitor))
+        return {tab.chosen: gr.Dropdown(choices, value=join_names(desk, chosen, new))}
+
+    def take(compared: Compared, chosen: list[str], visitor: str) -> dict[Any, Any]:
+        return join(chosen, compared.names, visitor)
+
+    desk.tabs.change(refresh, [tab.chosen, desk.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
+    desk.compared.change(take, [desk.compared, tab.chosen, desk.visitor], tab.chosen, **QUIET)
+    gr.on([tab.chosen.change, tab.blind.input], deal, [tab.chosen, tab.blind], tab.shown, **QUIET)
+    questions = list(tab.ballot.questions.values())
+    tab.ballot.cast.click(
+        vote, [desk.visitor, tab.dealt, *questions], [*tab.shown, tab.ballot.tally], **QUIET
+    )
+    wire_tally(tab.ballot, ballots)
+    wire_making(tab.making, desk, tab.chosen, join)
+
+
+def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) -> dict[Any, Any]:
+    """The updates that show runs side by side.
+
+    Args:
+        runs: in the order in which they are shown.
+        blind: hide which is which, and ask.
+    """
+    hindrance = ""
+    try:
+        check_comparable(runs)
+    except NotComparable as error:
+        hindrance = sentence(error) if runs else ""
+    asking = blind and not hindrance
+    names = name_differences([run.job for run in runs])
+    updates: dict[Any, Any] = {tab.dealt: tuple(run.name for run in runs)}
+    for index, side in enumerate(tab.sides):
+        here = index < len(runs)
+        updates[side.column] = gr.Column(visible=here)
+        updates[side.name] = draw_side(index, "" if asking or not here else names[index])
+        updates[side.video] = show_clip(runs[index]) if here else None
+    labels = [name or f"Video {index + 1}" for index, name in enumerate(names)]
+    return {
+        **updates,
+        tab.transport: gr.HTML(visible=bool(runs)),
+        tab.notice: draw_notice(hindrance),
+        tab.scores: draw_scores(runs, labels) if runs and not asking else "",
+        **tab.ballot.show(len(runs) if asking else 0),
+        **(tab.making.offer(runs[0], desk.models) if runs else {}),
+        tab.making.group: gr.Column(visible=bool(runs) and not asking),
+    }
+
+
+def join_names(desk: Desk, chosen: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Add runs to those on screen; what cannot be compared with them takes their place."""
+    runs = desk.library.open_all(list(dict.fromkeys([*chosen, *new])))[-MAX_SIDES:]
+    try:
+        check_comparable(runs)
+    except NotComparable:
+        runs = desk.library.open_all(new)
+    return [run.name for run in runs]
+
+
+def list_choices(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """How each run is called in the list, and its name."""
+    return [(_label(run), run.name) for run in runs]
+
+
+def _label(run: Run) -> str:
+    """A run in a line."""
+    prompt = run.job.prompt
+    if len(prompt) > MAX_LABEL_CHARACTERS:
+        prompt = f"{prompt[: MAX_LABEL_CHARACTERS - 1]}…"
+    facts = ", ".join(f"{name} {TRAITS[name](run.job)}" for name in ("likeness", "steps", "seed"))
+    return f"{prompt} · {facts} · {describe_age(time.time() - run.made)}"

@@ -1,0 +1,1 @@
+"""Preview, scores and curves beside the forms."""

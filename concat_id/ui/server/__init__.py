@@ -1,0 +1,1 @@
+"""How the page is served: who waits, what is refused, the API."""

@@ -1,0 +1,1 @@
+(kept, ...values) => kept && !new URLSearchParams(location.search).has('run') ? kept : values

@@ -1,0 +1,1 @@
+"""The video autoencoder: module, crops and finish."""

@@ -1,0 +1,1 @@
+"""The benchmark of held-out people, and the example pictures."""

@@ -1,0 +1,1 @@
+"""From training checkpoints to the folders that the product loads."""

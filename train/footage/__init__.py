@@ -1,0 +1,1 @@
+"""Rendered footage, encoded: clips, references and retakes."""

@@ -1,0 +1,1 @@
+"""Figures of the networks by themselves, against the renderer's truth."""

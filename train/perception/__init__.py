@@ -1,0 +1,1 @@
+"""Detector, recogniser and parsers."""

@@ -1,0 +1,1 @@
+"""Reference pictures from rendered truth, as the product prepares a user's."""

@@ -1,0 +1,102 @@
+"""Rendered clips of one person with what happens in them, kept on disk for the models that watch videos.
+
+A chunk holds 128 clips of 8 frames, 96 px wide, rendered on demand and never again; all about them follows
+from the split and the chunk number. Axes: N clips, T = 8 frames, H = W.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from concat_id.files.atomic import replacing
+from concat_id.people import (
+    EXPRESSIONS,
+    GARMENTS,
+    MOTIONS,
+    PLACES,
+    Split,
+    render,
+    sample_scenes,
+    write_captions,
+)
+
+LOGGER = logging.getLogger(__name__)
+NUM_FRAMES = 8
+CLIP_SIZE = 96
+CHUNK_CLIPS = 128
+BATCH = 16
+FIRST_SEED = 700_000_000
+TOPICS: dict[str, tuple[str, ...]] = {
+    "expression": EXPRESSIONS,
+    "motion": MOTIONS,
+    "garment": GARMENTS,
+    "place": PLACES,
+}
+"""What can be read from a clip, and its categories."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch of clips.
+
+    Attributes:
+        frames: (N, T, 3, H, W) uint8.
+        truth: category numbers of the topics, (N, 4) int64.
+    """
+
+    frames: Tensor
+    truth: Tensor
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def rows(self, index: Tensor) -> "Clips":
+        """The clips with these numbers."""
+        return Clips(**{name: value[index] for name, value in vars(self).items()})
+
+
+def chunk_seeds(chunk: int) -> range:
+    """Seeds of a chunk's batches of scenes."""
+    first = FIRST_SEED + chunk * CHUNK_CLIPS
+    return range(first, first + CHUNK_CLIPS, BATCH)
+
+
+def take_clips(seed: int, split: Split) -> Clips:
+    """Render one batch of clips."""
+    scenes = sample_scenes(seed, BATCH, split=split, num_frames=NUM_FRAMES)
+    frames = (render(scenes, CLIP_SIZE, CLIP_SIZE).frames * 255).round().byte()
+    numbers = [scenes.expression[:, 0], scenes.motion[:, 0], scenes.outfit.garment[:, 0], scenes.place]
+    return Clips(frames, torch.stack(numbers, -1))
+
+
+def join_clips(parts: list[Clips]) -> Clips:
+    """All clips of the parts, in order."""
+    return Clips(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def load_clips(folder: Path, split: Split, num_chunks: int) -> Clips:
+    """The first chunks of a split, rendered now where they are missing."""
+    return join_clips([_load_or_take(folder, split, chunk) for chunk in range(num_chunks)])
+
+
+def write_clip_captions(split: Split, num_chunks: int) -> list[str]:
+    """Captions of the first chunks' clips, in their order."""
+    seeds = [seed for chunk in range(num_chunks) for seed in chunk_seeds(chunk)]
+    return [
+        caption
+        for seed in seeds
+        for caption in write_captions(sample_scenes(seed, BATCH, split=split, num_frames=1), seed)
+    ]
+
+
+def _load_or_take(folder: Path, split: Split, chunk: int) -> Clips:
+    path = folder / split / f"chunk_{chunk:04d}.pt"
+    if not path.is_file():
+        LOGGER.info("rendering %s", path)
+        clips = join_clips([take_clips(seed, split) for seed in chunk_seeds(chunk)])
+        with replacing(path) as unfinished:
+            torch.save(vars(clips), unfinished)
+    return Clips(**torch.load(path, weights_only=True))

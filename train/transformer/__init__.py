@@ -1,0 +1,1 @@
+"""Concat-ID itself: flow matching, the three stages, distillation."""
