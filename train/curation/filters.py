@@ -20,7 +20,7 @@ def has_steady_face_count(counts: Tensor) -> Tensor:
     return (counts != usual).float().mean(1) <= MAX_ODD_SHARE
 
 
-def keeps_its_faces(embeddings: Tensor, found: Tensor) -> Tensor:
+def keeps_its_faces(embeddings: Tensor, found: Tensor, min_cosine: float = MIN_CONSECUTIVE_COSINE) -> Tensor:
     """Whether at most 30 % of a clip's consecutive faces have a cosine under .5, (V,) bool.
 
     A pair of frames counts for every person found in both.
@@ -28,10 +28,11 @@ def keeps_its_faces(embeddings: Tensor, found: Tensor) -> Tensor:
     Args:
         embeddings: of unit length, frames in order of time, (V, J, P, D).
         found: whether that person was found in that frame, (V, J, P) bool.
+        min_cosine: another recogniser's bound in place of the paper's .5.
     """
     cosines = (embeddings[:, 1:] * embeddings[:, :-1]).sum(-1)
     both = found[:, 1:] & found[:, :-1]
-    changed = (cosines < MIN_CONSECUTIVE_COSINE) & both
+    changed = (cosines < min_cosine) & both
     return changed.sum((1, 2)) <= MAX_ODD_SHARE * both.sum((1, 2))
 
 

@@ -1,0 +1,125 @@
+"""Training from a curated dataset: what a batch holds, and a few steps of the recipe."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from toy_latents import write_toy_text
+
+from concat_id import ConcatIDWanTransformer3DModel
+from concat_id.video import read_video
+from train.__main__ import main as run_recipe
+from train.autoencoder import build_autoencoder
+from train.concat_id import EMBEDDED_CONFIG
+from train.curation.pairs_data import PairBatches, PairsDataModule
+from train.curation.training_clips import (
+    Example,
+    Format,
+    NothingToTrainOn,
+    decode_clip,
+    load_reference,
+    read_examples,
+)
+
+SHAPE = Format(num_frames=5, fps=4, height=64, width=64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy pipeline's folder with its autoencoder."""
+    folder = tmp_path_factory.mktemp("model")
+    AutoencoderKLWan.from_config(build_autoencoder().config).save_pretrained(folder / "vae")
+    toy = {"num_attention_heads": 1, "attention_head_dim": 24, "num_layers": 3, "ffn_dim": 32}
+    config = {**EMBEDDED_CONFIG, **toy, "reference_adaln": True}
+    ConcatIDWanTransformer3DModel(**config).save_pretrained(folder / "transformer")
+    return write_toy_text(folder)
+
+
+def test_frames_are_those_that_a_player_shows_at_their_times(footage: Path) -> None:
+    path = footage / "videos/film-00001.mp4"
+    video = read_video(path)
+    height, width = video.frames.shape[1:3]
+    whole = Format(num_frames=5, fps=2.5, height=height, width=width)
+    example = Example(str(path), 0.13, 1.93, "", ())
+    clip = decode_clip(example, whole, offset=0.5)
+    times = 0.23 + np.arange(5) / 2.5
+    shown = np.stack([video.frames[int(time * video.fps)] for time in times])
+    decoded = ((clip.permute(1, 2, 3, 0) + 1) * 127.5).round().byte().numpy()
+    assert np.abs(decoded.astype(int) - shown).mean() < 2
+
+
+def test_a_clip_covers_the_format_and_is_cut_at_its_middle(footage: Path) -> None:
+    example = Example(str(footage / "videos/film-00001.mp4"), 0.0, 2.0, "", ())
+    clip = decode_clip(example, SHAPE, offset=0.0)
+    assert clip.shape == (3, 5, 64, 64) and -1 <= clip.min() < clip.max() <= 1
+
+
+def test_a_reference_is_masked_and_fitted_on_black(dataset: Path) -> None:
+    row = pq.read_table(dataset / "tables/references.parquet").to_pylist()[0]
+    plain = load_reference(dataset, row["picture"], None, SHAPE)
+    masked = load_reference(dataset, row["picture"], row["mask"], SHAPE)
+    black = (masked == -1).all(0).float().mean()
+    assert black == pytest.approx(1 - row["kept_share"], abs=0.05)
+    assert (plain == -1).all(0).float().mean() < black
+    wide = load_reference(dataset, row["picture"], None, Format(height=64, width=128))
+    assert wide.shape == (3, 64, 128) and (wide[:, :, :30] == -1).all()
+
+
+def test_batches_hold_what_training_takes_with_references_of_other_videos(dataset: Path, model: Path) -> None:
+    module = PairsDataModule(str(dataset), str(model / "vae"), "cross_video", batch_size=2, shape=SHAPE)
+    batches = PairBatches(module)
+    for people, group in batches.groups.items():
+        batch = batches.draw(group[:2], torch.Generator().manual_seed(0))
+        count = len(group[:2])
+        assert batch["latents"].shape[:3] == (count, 24, 2)
+        assert batch["reference_latents"].shape == (count, 24, people, *batch["latents"].shape[3:])
+        assert batch["reference_mask"].shape == (count, people) and batch["reference_mask"].sum() >= count
+        assert batch["captions"] == [example.caption for example in group[:2]]
+        assert batch["task"] == "+".join(["face"] * people)
+    for example in read_examples(dataset, "cross_video", SHAPE):
+        own = Path(example.path).name
+        for pictures in example.references:
+            for picture, _ in pictures:
+                video = picture.split("/")[-1].split("-p")[0]
+                clips = pq.read_table(dataset / "tables/clips.parquet").to_pylist()
+                assert next(row["video"] for row in clips if row["clip"] == video) != own
+
+
+def test_datasets_without_what_is_asked_for_are_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(NothingToTrainOn, match="no clips of 20 s or more with cross_video pairs"):
+        read_examples(dataset, "cross_video", Format(num_frames=81, fps=4))
+    with pytest.raises(NothingToTrainOn, match="no pairs called 'crossed'; choose from pre_training"):
+        read_examples(dataset, "crossed", SHAPE)
+    with pytest.raises(NothingToTrainOn, match="no finished dataset"):
+        read_examples(tmp_path, "cross_video", SHAPE)
+
+
+def test_the_recipe_trains_a_lora_for_a_few_steps(dataset: Path, model: Path, tmp_path: Path) -> None:
+    text = Path("train/configs/footage.yaml").read_text()
+    text = text.replace(".train/footage/dataset", str(dataset)).replace(".train/footage", str(tmp_path))
+    text = text.replace("assets/embedded", str(model))
+    text = re.sub(r"every_n_train_steps: \d+", "every_n_train_steps: 1", text)
+    config = tmp_path / "recipe.yaml"
+    config.write_text(text)
+    shape = "{num_frames: 5, fps: 4, height: 64, width: 64}"
+    arguments = ["--data.init_args.batch_size", "2", "--data.init_args.shape", shape]
+    limits = [
+        "--trainer.max_steps",
+        "2",
+        "--trainer.val_check_interval",
+        "2",
+        "--trainer.log_every_n_steps",
+        "1",
+    ]
+    run_recipe(["fit", "--config", str(config), *arguments, *limits])
+    (metrics,) = (tmp_path / "logs").rglob("metrics.csv")
+    rows = list(csv.DictReader(metrics.open()))
+    losses = [float(row[name]) for row in rows for name in row if name.startswith("train/loss") and row[name]]
+    assert len(losses) == 2 and all(np.isfinite(losses))
+    weights = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
+    assert any("lora_B" in name and value.abs().sum() > 0 for name, value in weights.items())
