@@ -6,8 +6,8 @@ import pytest
 
 from concat_id.job import TASK_ROLES
 from concat_id.loading.presets import PRESETS
-from concat_id.prompts.unread import find_unread
 from concat_id.prompts.parts import PromptParts, suggest_parts
+from concat_id.prompts.unread import find_unread
 from concat_id.prompts.vocabulary import find_unknown_words
 
 

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from concat_id.evaluation.benchmark import InvalidBenchmark, load_benchmark
 from train.benchmark import people as benchmark_people
-from train.benchmark.decontamination import carry_over_bound, find_nearest
 from train.benchmark.people import choose_people, draw_candidates, lay_side_by_side, write_benchmark
 from train.benchmark.training_faces import Faces, draw_portraits, read_people
+from train.curation.decontamination import carry_over_bound, find_nearest
 from train.curation.recognition import FaceEmbedder
 
 FACE_PACK = Path("assets/embedded/face_pack")

@@ -2,7 +2,7 @@
 
     python -m train.benchmark --latents .train/latents/takes .train/latents/two ...
 
-Decontaminated by the paper's rule (`train.benchmark.decontamination`) against everybody the models were
+Decontaminated by the paper's rule (`train.curation.decontamination`) against everybody the models were
 trained on (`train.benchmark.training_faces`): a person who looks too much like any of them is left out as a
 whole. For a check by hand, as the paper has it, a picture shows each of the chosen beside the nearest
 training picture.
@@ -25,8 +25,8 @@ from concat_id.files.atomic import replacing
 from concat_id.people import COLORS, GARMENTS, PLACES, Scenes, render, sample_scenes
 from concat_id.people.sheets import tile
 from concat_id.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS
-from train.benchmark.decontamination import MAX_COSINE, STRANGERS_ABOVE, carry_over_bound, find_nearest
 from train.benchmark.training_faces import DRAWN_AT_ONCE, PORTRAIT, Faces, load_training_faces, take_portraits
+from train.curation.decontamination import MAX_COSINE, STRANGERS_ABOVE, carry_over_bound, find_nearest
 from train.curation.recognition import FaceEmbedder
 
 FACE_PACK = Path("assets/embedded/face_pack")

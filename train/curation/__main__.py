@@ -15,12 +15,11 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from concat_id.errors import InputError
-
-from .engine import curate, read_preset
-from .leaks import check_benchmark
-from .models import Models, find_preset
-from .rendered_footage import Plan, film_footage
-from .rules import Rules
+from train.curation.engine import curate, read_preset
+from train.curation.leaks import check_benchmark
+from train.curation.models import Models, find_preset
+from train.curation.rendered_footage import Plan, film_footage
+from train.curation.rules import Rules
 
 
 def run(

@@ -17,10 +17,10 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.content_detector import FlashFilter
 
-from .caption_words import mentions_people
-from .rules import ClipRules
-from .sources import VIDEO_SUFFIXES, Source
-from .verdicts import Dropped
+from train.curation.caption_words import mentions_people
+from train.curation.rules import ClipRules
+from train.curation.sources import VIDEO_SUFFIXES, Source
+from train.curation.verdicts import Dropped
 
 MAX_PIXELS = 8192 * 4320
 MAX_LENGTH_S = 24 * 3600

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from .job import Job
-from .order import has_enough_references
-from .reading import mark_contents, name_video
-from .sources import Source
-from .tables import CLIPS, PEOPLE, VIDEOS, TableWriter, references_schema
-from .verdicts import Reason
-from .work import Result
+from train.curation.job import Job
+from train.curation.order import has_enough_references
+from train.curation.reading import mark_contents, name_video
+from train.curation.sources import Source
+from train.curation.tables import CLIPS, PEOPLE, VIDEOS, TableWriter, references_schema
+from train.curation.verdicts import Reason
+from train.curation.work import Result
 
 KEPT = {"status": "kept", "reason": None, "detail": None}
 Row = dict[str, Any]

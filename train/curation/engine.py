@@ -19,19 +19,18 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from concat_id.atomic import replacing
 from concat_id.errors import InputError
-
-from .compiling import compile_tables
-from .job import ALBUMS, Job
-from .looking import LookAtClips
-from .models import Preset, find_preset
-from .pairing import mine, read_cast, write_pairs
-from .reading import ReadClips, is_done
-from .report import write_report
-from .rules import Rules
-from .sources import Source, read_sources
-from .work import Work, tag_steps
+from concat_id.files.atomic import replacing
+from train.curation.compiling import compile_tables
+from train.curation.job import ALBUMS, Job
+from train.curation.looking import LookAtClips
+from train.curation.models import Preset, find_preset
+from train.curation.pairing import mine, read_cast, write_pairs
+from train.curation.reading import ReadClips, is_done
+from train.curation.report import write_report
+from train.curation.rules import Rules
+from train.curation.sources import Source, read_sources
+from train.curation.work import Work, tag_steps
 
 if TYPE_CHECKING:
     import ray.data

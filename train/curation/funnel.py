@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from .mining import PAIR_KINDS
+from train.curation.mining import PAIR_KINDS
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from concat_id.garments import MARGIN, MIN_GARMENT_SHARE, cut_garment, shrink
-from concat_id.parsing import Parser
-from concat_id.places import find_people
+from concat_id.references.backgrounds import find_people
+from concat_id.references.garments import MARGIN, MIN_GARMENT_SHARE, cut_garment, shrink
+from concat_id.references.parsing import Parser
 
 GARMENT_WORDS = "shirt. t-shirt. sweater. jacket. coat. dress. skirt. pants."
 PEOPLE_WORDS = "person."

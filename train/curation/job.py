@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from concat_id.atomic import replacing
-
-from .rules import Rules
-from .work import Step, Work
+from concat_id.files.atomic import replacing
+from train.curation.rules import Rules
+from train.curation.work import Step, Work
 
 Rows = dict[str, Any]
 """A batch as Ray Data hands it over: columns by name."""

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from concat_id.atomic import replacing
 from concat_id.errors import InputError
-from concat_id.faces import FaceFinder
-from concat_id.pictures import load_picture
+from concat_id.files.atomic import replacing
+from concat_id.references.faces import FaceFinder
+from concat_id.references.pictures import load_picture
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 NEAREST = 4

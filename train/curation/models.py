@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from concat_id.errors import InputError
-from concat_id.faces import FaceFinder
-from concat_id.parsing import Parser
-from concat_id.presets import EMBEDDED
-from concat_id.weights import Source, find, locate
-
-from .aesthetics import AestheticScorer
-from .bands import CROSS_VIDEO, CROSS_VIDEO_STRICT, TRADE_OFF, Band
-from .decontamination import MAX_COSINE
-from .filters import MIN_CONSECUTIVE_COSINE
-from .garment_finders import GroundedSegmenter, ParserSegmenter, Segmenter
-from .place_fillers import DiffusionFiller, Filler, SmoothFiller
+from concat_id.loading.presets import EMBEDDED
+from concat_id.loading.weights import Source, find, locate
+from concat_id.references.faces import FaceFinder
+from concat_id.references.parsing import Parser
+from train.curation.aesthetics import AestheticScorer
+from train.curation.bands import CROSS_VIDEO, CROSS_VIDEO_STRICT, TRADE_OFF, Band
+from train.curation.decontamination import MAX_COSINE
+from train.curation.filters import MIN_CONSECUTIVE_COSINE
+from train.curation.garment_finders import GroundedSegmenter, ParserSegmenter, Segmenter
+from train.curation.place_fillers import DiffusionFiller, Filler, SmoothFiller
 
 BandName = Literal["cross_video", "cross_video_strict", "trade_off"]
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import faiss
 import numpy as np
 
-from .bands import Band
+from train.curation.bands import Band
 
 CHUNK = 4096
 """Queries at once: bounds the memory for what lies in the band."""

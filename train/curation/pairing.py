@@ -15,20 +15,20 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from .bands import Band
-from .mining import PAIR_KINDS, PairKind
-from .models import BandName
-from .neighbours import ReferenceIndex
-from .order import has_enough_references
-from .pairs import (
+from train.curation.bands import Band
+from train.curation.mining import PAIR_KINDS, PairKind
+from train.curation.models import BandName
+from train.curation.neighbours import ReferenceIndex
+from train.curation.order import has_enough_references
+from train.curation.pairs import (
     Candidates,
     mean_embeddings,
     place_in_track,
     pre_training_pairs,
     trade_off_pairs,
 )
-from .rules import PairRules
-from .tables import PAIRS
+from train.curation.rules import PairRules
+from train.curation.tables import PAIRS
 
 WHOLE_RANGE = Band(-1.0, 1.01)
 

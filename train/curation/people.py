@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from .filters import has_steady_face_count, keeps_its_faces
-from .order import agrees_with_order, order_people
-from .rules import PeopleRules
-from .sightings import Sightings
-from .verdicts import Dropped
+from train.curation.filters import has_steady_face_count, keeps_its_faces
+from train.curation.order import agrees_with_order, order_people
+from train.curation.rules import PeopleRules
+from train.curation.sightings import Sightings
+from train.curation.verdicts import Dropped
 
 NEARNESS_WEIGHT = 0.5
 """How much a way across the whole frame counts against a likeness of 1, when faces are given to people."""

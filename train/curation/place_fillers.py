@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from concat_id.places import fill_people
+from concat_id.references.backgrounds import fill_people
 
 COCO_THINGS = (
     "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",

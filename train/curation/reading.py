@@ -8,10 +8,10 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from .clips import Clip, check_source, read_clips
-from .job import Job, Rows
-from .sources import Source, fingerprint
-from .verdicts import Dropped
+from train.curation.clips import Clip, check_source, read_clips
+from train.curation.job import Job, Rows
+from train.curation.sources import Source, fingerprint
+from train.curation.verdicts import Dropped
 
 MIN_FRAMES = 2
 NO_FILE = "0" * 16

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concat_id.atomic import replacing
 from concat_id.errors import InputError
+from concat_id.files.atomic import replacing
+from concat_id.output.video import write_video
 from concat_id.people import SEED_RANGES, Scenes, Split, render, sample_scenes, write_captions
 from concat_id.people.takes import rearrange_hair
-from concat_id.video import write_video
 from train.curation.unpleasant_files import UNPLEASANT, Studio
 
 logger = logging.getLogger(__name__)

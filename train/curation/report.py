@@ -12,12 +12,11 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from PIL import Image
 
-from concat_id.atomic import replacing
-
-from .funnel import Step, count_funnel, count_pairs
-from .mining import PAIR_KINDS
-from .models import Preset
-from .pairing import Cast, read_cast
+from concat_id.files.atomic import replacing
+from train.curation.funnel import Step, count_funnel, count_pairs
+from train.curation.mining import PAIR_KINDS
+from train.curation.models import Preset
+from train.curation.pairing import Cast, read_cast
 
 MAX_PEOPLE = 2000
 """Whose similarities are drawn; of more, as many at random."""

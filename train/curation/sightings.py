@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concat_id.faces import FaceFinder
-
-from .rules import FaceRules
+from concat_id.references.faces import FaceFinder
+from train.curation.rules import FaceRules
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from concat_id.faces import align_face
-from concat_id.parsing import Parser
-from concat_id.references import MASKED_LABELS, MIN_KEPT_SHARE
-
-from .filters import FACES_PER_TRACK
-from .head_pose import estimate_pose
-from .people import People
-from .rules import ReferenceRules
-from .sightings import Sightings
-from .verdicts import Reason
+from concat_id.references.faces import align_face
+from concat_id.references.parsing import Parser
+from concat_id.references.prepare import MASKED_LABELS, MIN_KEPT_SHARE
+from train.curation.filters import FACES_PER_TRACK
+from train.curation.head_pose import estimate_pose
+from train.curation.people import People
+from train.curation.rules import ReferenceRules
+from train.curation.sightings import Sightings
+from train.curation.verdicts import Reason
 
 SHARPNESS_PX = 112
 """Side of the crop whose sharpness is measured: a face with fewer pixels is less sharp there, as it should

@@ -13,9 +13,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from concat_id.errors import InputError
-
-from .clips import SAFE_INPUT, upright
-from .mining import PAIR_KINDS, PairKind
+from train.curation.clips import SAFE_INPUT, upright
+from train.curation.mining import PAIR_KINDS, PairKind
 
 WHOLE_PX = 2**14
 """Frames are not shrunk before they are fitted."""

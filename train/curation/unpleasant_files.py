@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from concat_id.output.video import write_video
 from concat_id.people import SEED_RANGES, Scenes, sample_scenes, write_captions
-from concat_id.video import write_video
 
 SIZE = (256, 256)
 FPS = 24

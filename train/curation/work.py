@@ -14,9 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from concat_id.atomic import replacing
-
-from .rules import Rules
+from concat_id.files.atomic import replacing
+from train.curation.rules import Rules
 
 Step = Literal["clips", "faces", "references", "cut_outs"]
 VERSION = 1

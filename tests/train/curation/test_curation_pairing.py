@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from concat_id.faces import FaceFinder
-from concat_id.presets import EMBEDDED
+from concat_id.loading.presets import EMBEDDED
+from concat_id.references.faces import FaceFinder
 from train.curation.bands import Band
 from train.curation.leaks import NoBenchmark, check_benchmark
 from train.curation.neighbours import ReferenceIndex

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from concat_id.faces import FaceFinder
-from concat_id.presets import EMBEDDED
+from concat_id.loading.presets import EMBEDDED
+from concat_id.references.faces import FaceFinder
 from train.curation.caption_words import mentions_people
 from train.curation.clips import read_clips
 from train.curation.head_pose import estimate_pose

@@ -12,11 +12,9 @@ from diffusers import AutoencoderKLWan
 from toy_latents import write_toy_text
 
 from concat_id import ConcatIDWanTransformer3DModel
-from concat_id.video import read_video
+from concat_id.output.video import read_video
 from train.__main__ import main as run_recipe
-from train.autoencoder import build_autoencoder
-from train.concat_id import EMBEDDED_CONFIG
-from train.curation.pairs_data import PairBatches, PairsDataModule
+from train.autoencoder.autoencoder import build_autoencoder
 from train.curation.training_clips import (
     Example,
     Format,
@@ -25,6 +23,8 @@ from train.curation.training_clips import (
     load_reference,
     read_examples,
 )
+from train.transformer.curated_data import PairBatches, PairsDataModule
+from train.transformer.training import EMBEDDED_CONFIG
 
 SHAPE = Format(num_frames=5, fps=4, height=64, width=64)
 

@@ -2,9 +2,10 @@
 
     python -m train fit --config train/configs/footage.yaml
 
-A batch holds what the transformer's training takes (`train.latent_data`): `latents` (B, C, F, H, W),
-`reference_latents` (B, C, R, H, W), `reference_mask` (B, R), `faces` (B, F, H, W) of zeros, for footage has
-no masks of all its frames, `captions`, `task`, and `takes`, 1. Clips of one batch show equally many people.
+A batch holds what the transformer's training takes (`train.transformer.latent_data`): `latents` (B, C, F, H,
+W), `reference_latents` (B, C, R, H, W), `reference_mask` (B, R), `faces` (B, F, H, W) of zeros, for footage
+has no masks of all its frames, `captions`, `task`, and `takes`, 1. Clips of one batch show equally many
+people.
 """
 
 from collections import defaultdict
@@ -18,12 +19,11 @@ from diffusers import AutoencoderKLWan
 from torch import Generator
 from torch.utils.data import DataLoader, IterableDataset
 
-from train.causal_convolution import skip_empty_frames
-from train.latents import encode
-from train.reference_pictures import add_reference_noise
-
-from .mining import PairKind
-from .training_clips import Example, Format, decode_clip, load_reference, read_examples
+from concat_id.models.autoencoder_wan import speed_up
+from train.curation.mining import PairKind
+from train.curation.training_clips import Example, Format, decode_clip, load_reference, read_examples
+from train.footage.latents import encode
+from train.pictures.reference_pictures import add_reference_noise
 
 ENCODED_AT_ONCE = 16
 
@@ -31,7 +31,7 @@ ENCODED_AT_ONCE = 16
 def load_vae(folder: Path) -> AutoencoderKLWan:
     """The autoencoder, frozen, at its own size."""
     vae = AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32)
-    skip_empty_frames(vae)
+    speed_up(vae)
     return vae.eval().requires_grad_(False)
 
 
