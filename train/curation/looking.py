@@ -12,12 +12,20 @@ import transformers.utils.logging
 from PIL import Image
 
 from concat_id.references.prepare import MIN_PEOPLE_SHARE
-
-from train.curation.clips import Clip from train.curation.job import Job, Rows from train.curation.models
-import Models, find_preset from train.curation.people import People, tell_people_apart from
-train.curation.sightings import Sightings, find_faces from train.curation.stored_references import Stored,
-Usable, choose_sharp_and_varied, judge_faces, store_reference from train.curation.verdicts import Dropped from
-train.curation.work import Result
+from train.curation.clips import Clip
+from train.curation.job import Job, Rows
+from train.curation.models import Models, find_preset
+from train.curation.people import People, tell_people_apart
+from train.curation.sightings import Sightings, find_faces
+from train.curation.stored_references import (
+    Stored,
+    Usable,
+    choose_sharp_and_varied,
+    judge_faces,
+    store_reference,
+)
+from train.curation.verdicts import Dropped
+from train.curation.work import Result
 
 MAX_HIDDEN_SHARE = 0.6
 """Of a frame that people may cover: behind more nobody could guess. For a user's own picture half of it
