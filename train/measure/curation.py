@@ -113,7 +113,7 @@ def measure_completeness(
 
 
 def carry_bands(cast: Cast, identities: np.ndarray) -> dict[str, Band]:
-    """The paper's bands by rank (`train.curation.bands`) among the true pairs of a person and another video."""
+    """The paper's bands by rank (`train.curation.bands`) among true pairs of a person and another video."""
     cosines, same = compare(cast, identities)
     own = torch.from_numpy(cosines[same])
     bands = {"cross_video": CROSS_VIDEO, "cross_video_strict": CROSS_VIDEO_STRICT, "trade_off": TRADE_OFF}
