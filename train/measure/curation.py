@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 
-from train.curation.bands import Band
+from train.curation.bands import CROSS_VIDEO, CROSS_VIDEO_STRICT, TRADE_OFF, Band, carry_over
 from train.curation.mining import PAIR_KINDS
 from train.curation.pairing import Cast, read_cast
 from train.curation.rendered_footage import TrueFilm, read_truth
@@ -86,17 +87,21 @@ def measure_pairs(dataset: Path, cast: Cast, identities: np.ndarray, kind: str) 
     return Share(sum(right), len(right))
 
 
+def compare(cast: Cast, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of all people and references, and which truly are of one person in two videos, (T, N) each."""
+    totals = np.zeros((len(identities), cast.embeddings.shape[1]), np.float32)
+    np.add.at(totals, cast.tracks, cast.embeddings)
+    means = totals / np.linalg.norm(totals, axis=1, keepdims=True)
+    same = (identities[:, None] == identities[cast.tracks]) & (identities[:, None] >= 0)
+    return means @ cast.embeddings.T, same & (cast.videos[:, None] != cast.reference_videos)
+
+
 def measure_completeness(
     dataset: Path, cast: Cast, identities: np.ndarray, kind: str, band: Band
 ) -> tuple[Share, Share]:
     """Of the people with a true reference elsewhere in the band, and of all seen elsewhere, those with
     pairs."""
-    totals = np.zeros((len(identities), cast.embeddings.shape[1]), np.float32)
-    np.add.at(totals, cast.tracks, cast.embeddings)
-    means = totals / np.linalg.norm(totals, axis=1, keepdims=True)
-    cosines = means @ cast.embeddings.T
-    same = (identities[:, None] == identities[cast.tracks]) & (identities[:, None] >= 0)
-    same &= cast.videos[:, None] != cast.reference_videos
+    cosines, same = compare(cast, identities)
     could = (same & (cosines >= band.low) & (cosines <= band.high)).any(1)
     served = set(
         pq.read_table(dataset / f"tables/pairs_{kind}.parquet", columns=["person"])["person"].to_pylist()
@@ -105,6 +110,14 @@ def measure_completeness(
     return Share(int((has & could).sum()), int(could.sum())), Share(
         int((has & same.any(1)).sum()), int(same.any(1).sum())
     )
+
+
+def carry_bands(cast: Cast, identities: np.ndarray) -> dict[str, Band]:
+    """The paper's bands by rank (`train.curation.bands`) among true pairs of a person and another video."""
+    cosines, same = compare(cast, identities)
+    own = torch.from_numpy(cosines[same])
+    bands = {"cross_video": CROSS_VIDEO, "cross_video_strict": CROSS_VIDEO_STRICT, "trade_off": TRADE_OFF}
+    return {name: carry_over(band, own) for name, band in bands.items()} if len(own) else {}
 
 
 def measure_order(cast: Cast, identities: np.ndarray) -> Share:
@@ -162,6 +175,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
             print(f"; complete {in_band} in the band, {of_all} of all seen elsewhere", end="")
         print()
+    for name, band in carry_bands(cast, identities).items():
+        print(f"{name:>20}: by rank the band would be {band.low:.3f} to {band.high:.3f}")
     print(f"{'order':>20}: {measure_order(cast, identities)} clips of several people")
     reasons = find_reasons(options.dataset)
     truth = [film for film in truth if film.name in reasons]  # a dataset may be of a part of the footage

@@ -15,6 +15,7 @@ import pytest
 
 import train.curation.engine
 from concat_id.errors import InputError
+from train.curation.__main__ import main
 from train.curation.engine import DatasetInUse, ForeignFolder, curate
 from train.curation.mining import PAIR_KINDS
 from train.curation.pairing import read_cast
@@ -201,6 +202,15 @@ def test_unknown_models_and_impossible_workers_are_refused(footage: Path, tmp_pa
     with pytest.raises(InputError, match="workers is -1"):
         curate(footage / "videos", tmp_path / "dataset", workers=-1)
     assert not (tmp_path / "dataset").exists()
+
+
+def test_the_command_line_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> None:
+    arguments = ["--input", str(tmp_path / "nothing"), "--output", str(tmp_path / "dataset")]
+    with pytest.raises(SystemExit, match="neither a folder nor a CSV or Parquet file"):
+        main(["run", *arguments])
+    with pytest.raises(SystemExit, match="is no dataset; make it with"):
+        main(["decontaminate", "--dataset", str(tmp_path), "--benchmark", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

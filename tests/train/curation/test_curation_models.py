@@ -1,13 +1,24 @@
 """The real presets' parts at toy size, by the real classes: words to masks, masks to places, votes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionXLInpaintPipeline,
+    UNet2DConditionModel,
+)
 from PIL import Image
 from transformers import (
     BertTokenizerFast,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
     CLIPVisionConfig,
     GroundingDinoConfig,
     GroundingDinoForObjectDetection,
@@ -23,7 +34,7 @@ from concat_id.errors import InputError
 from train.curation.aesthetics import AestheticScorer, AestheticsPredictor
 from train.curation.garment_finders import GARMENT_WORDS, GroundedSegmenter, lay_on_black
 from train.curation.models import PRESETS, UnknownPreset, find_preset
-from train.curation.place_fillers import COCO_THINGS, SmoothFiller, choose_thing
+from train.curation.place_fillers import COCO_THINGS, DiffusionFiller, SmoothFiller, choose_thing
 
 SIDE = 64
 
@@ -114,6 +125,55 @@ def test_people_are_filled_in_without_a_model(picture: Image.Image) -> None:
     filled = np.asarray(SmoothFiller().fill(picture, people, "clip"))
     before = np.asarray(picture)
     assert (filled[~people] == before[~people]).all() and (filled[people] != before[people]).any()
+
+
+def write_toy_sdxl(folder: Path) -> Path:
+    """SDXL's inpainting pipeline that knows nothing."""
+    torch.manual_seed(0)
+    tokens = ["<|startoftext|>", "<|endoftext|>", *"abcdefghijklmnopqrstuvwxyz"]
+    tokens += [f"{letter}</w>" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    text = CLIPTextConfig(
+        vocab_size=len(tokens), hidden_size=32, intermediate_size=37, num_hidden_layers=2,
+        num_attention_heads=4, projection_dim=32, bos_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=32, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(32, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), attention_head_dim=(2, 4),
+        use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
+        transformer_layers_per_block=(1, 1), projection_class_embeddings_input_dim=80, cross_attention_dim=64,
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, sample_size=64,
+    )  # fmt: skip
+    StableDiffusionXLInpaintPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text),
+        text_encoder_2=CLIPTextModelWithProjection(text),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(),
+    ).save_pretrained(folder / "pipeline")
+    return folder / "pipeline"
+
+
+def test_people_are_filled_in_by_diffusion_and_what_is_around_them_stays(
+    tmp_path: Path, picture: Image.Image
+) -> None:
+    filler = DiffusionFiller(write_toy_sdxl(tmp_path / "sdxl"), num_inference_steps=2)
+    people = np.zeros((48, 80), bool)
+    people[20:30, 30:50] = True
+    filled = np.asarray(filler.fill(picture, people, "clip-1"))
+    changed = (filled != np.asarray(picture)).any(2)
+    assert changed[people].mean() > 0.9 and not changed[:15].any() and not changed[:, :25].any()
+    assert (np.asarray(filler.fill(picture, people, "clip-1")) == filled).all()
+    assert (np.asarray(filler.fill(picture, people, "clip-2")) != filled).any()
 
 
 def test_a_picture_is_voted_on_by_a_predictor_from_a_folder(tmp_path: Path, picture: Image.Image) -> None:
