@@ -13,13 +13,20 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 
 from concat_id.errors import CheckpointInTheWay
+from train.precision import is_mixed_faster
 
 
 class RecipeCLI(LightningCLI):
-    """LightningCLI whose runs never leave an earlier run's `last.ckpt` beside their own."""
+    """LightningCLI whose runs never leave an earlier run's `last.ckpt` beside their own.
+
+    On a processor without bfloat16, recipes of mixed precision run in float32.
+    """
 
     def before_instantiate_classes(self) -> None:
         options = self.config[self.subcommand]
+        trainer = options.trainer
+        if trainer.precision == "bf16-mixed" and trainer.accelerator == "cpu" and not is_mixed_faster("cpu"):
+            trainer.precision = "32-true"
         for callback in options.trainer.callbacks or []:
             if callback.class_path.rpartition(".")[2] == ModelCheckpoint.__name__:
                 # Else Lightning would write `last-v1.ckpt`, and whoever exports `last.ckpt` the old weights.

@@ -75,13 +75,15 @@ def run(options: argparse.Namespace) -> int:
         _warn_of_other_weights(options.job, job.preset)
     from concat_id.generation import Preview, Result, generate
 
-    _say_forecast(job, options)
-    scores, notes = None, ()
+    scores, notes, is_first = None, (), True
     for event in generate(
         job, options.output, preview_every=PREVIEW_EVERY, device=options.device, memory=options.memory
     ):
         if isinstance(event, Result):
             break
+        if is_first:  # what is refused is refused without it
+            _say_forecast(job, options)
+            is_first = False
         if event.notes != notes:
             notes = event.notes
             say(notes)

@@ -75,7 +75,8 @@ def load_pipeline(
     """
     device, preset = choose_device(device), PRESETS[name]
     folder, precision = pipeline_folder(name), choose_precision(device, preset.backbone, dtype)
-    plan = plan_memory(memory, device, folder)
+    with named_if_damaged(folder):
+        plan = plan_memory(memory, device, folder)
     pipeline = _load_pipeline(folder, preset.backbone, device, precision, plan)
     own = ((locate(preset.adapter), 1.0, ""),) if preset.adapter else ()
     if wanted := own + locate_loras(loras):

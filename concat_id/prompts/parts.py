@@ -106,7 +106,7 @@ def suggest_parts(preset: str, task: Task = "single") -> PromptChoices:
     Args:
         task: what its pictures give needs no words: of a place none, of a garment that it is worn.
     """
-    choices = _suggest_drawn() if PRESETS[preset].knows_drawn_people_only else _FOOTAGE
+    choices = _suggest_drawn() if PRESETS[preset].domain == "drawn" else _FOOTAGE
     if task == "multi":
         return replace(choices, subject=_GROUPS)
     if task == "try-on":

@@ -135,7 +135,7 @@ def read_service(environment: Mapping[str, str] = os.environ) -> PromptService |
 
 def instruct(preset: str) -> str:
     """What a language model is told to do with a prompt for a preset's model."""
-    if not PRESETS[preset].knows_drawn_people_only:
+    if PRESETS[preset].domain != "drawn":
         return _FOR_FOOTAGE
     from concat_id.prompts.parts import suggest_parts
 

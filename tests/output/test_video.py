@@ -185,7 +185,7 @@ def test_film_for_brighter_screens_is_brought_to_this_one(
     options = ["-vf", to_bright, "-c:v", "libx265", "-x265-params", tags, *label]
     path = write(shown, tmp_path / "out.mp4", *options)
     frames = read_video(path).frames
-    monkeypatch.setattr("concat_id.video.choose_filters", lambda pixel_format, size: [])
+    monkeypatch.setattr("concat_id.output.video.choose_filters", lambda pixel_format, size: [])
     # No two players compress the bright alike; hues and what is dark stay.
     assert difference(frames, shown) < 24 < difference(read_video(path).frames, shown)
     hues = [np.argmax(frames[0, 90, 40 + 80 * index]) for index in range(4)]

@@ -51,4 +51,4 @@ def test_pictures_need_no_words_of_what_they_give() -> None:
         assert "two friends" in suggest_parts(preset, "multi").subject
         assert len(suggest_parts(preset).place) >= 5
     footage = suggest_parts("wan-1.3b-adaln")
-    assert all(vars(footage).values()) and not PRESETS["wan-1.3b-adaln"].knows_drawn_people_only
+    assert all(vars(footage).values()) and PRESETS["wan-1.3b-adaln"].domain != "drawn"

@@ -50,6 +50,7 @@ from train.footage.synthetic_footage import (
     view_places,
 )
 from train.pictures.reference_pictures import add_reference_noise
+from train.precision import autocast
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def encode(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
     """Normalised latents, the posterior's mode, in bfloat16. Args: video (B, 3, T, H, W) in [-1, 1]."""
     mean = torch.tensor(vae.config.latents_mean, device=video.device).view(1, -1, 1, 1, 1)
     std = torch.tensor(vae.config.latents_std, device=video.device).view(1, -1, 1, 1, 1)
-    with torch.autocast(video.device.type, torch.bfloat16):
+    with autocast(video.device.type):
         return (vae.encode(video).latent_dist.mode() - mean) / std
 
 

@@ -19,6 +19,7 @@ from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.references.reference import Role
 from train.live.pools import GIVENS, TAKES
 from train.optimizer import MuonAdamW
+from train.precision import autocast
 from train.transformer.attention import CompilableProcessor
 from train.transformer.flow_matching import NUM_TRAIN_TIMESTEPS, interpolate, sample_sigmas, velocity
 from train.transformer.training import weigh_retakes
@@ -142,7 +143,7 @@ class LiveTraining:
         noise = torch.randn_like(x0[::TAKES]).repeat_interleave(TAKES, 0)
         tokens = torch.where(keep_text[:, None], batch["tokens"], self.empty_tokens)
         mask = batch["reference_mask"] * keep_references[:, None]
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device.type):
             prediction = self.transformer(
                 interpolate(x0, noise, sigmas),
                 timestep=sigmas * NUM_TRAIN_TIMESTEPS,
