@@ -24,7 +24,7 @@ app: .venv/installed
 	$(BIN)/python app.py
 
 test: .venv/installed-for-tests browser
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .

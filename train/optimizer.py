@@ -14,18 +14,21 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from train.precision import is_mixed_faster
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, by a quintic Newton-Schulz iteration in bfloat16.
+    """The nearest semi-orthogonal matrices, roughly, by a quintic Newton-Schulz iteration.
 
     Args:
         matrices: (..., rows, columns), any float type.
     """
     a, b, c = NEWTON_SCHULZ
     transposed = matrices.size(-2) > matrices.size(-1)
-    x = (matrices.mT if transposed else matrices).bfloat16()
+    dtype = torch.bfloat16 if is_mixed_faster(matrices.device.type) else torch.float32
+    x = (matrices.mT if transposed else matrices).to(dtype)
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
