@@ -16,7 +16,7 @@ from concat_id.ui.forms.forecast import draw_forecast, say_duration
 from concat_id.ui.tasks import MULTI, SINGLE
 
 PIXELS = 17 * 256 * 256
-FORM = ("embedded", "256x256", 17, 15, 3.0, 1.0)
+OWN = {"size": "256x256", "frames": 17, "steps": 15, "guidance": 3.0, "likeness": 1.0}
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +30,17 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], No
 
 
 def test_it_follows_what_is_asked_for(measured: Callable[[], None]) -> None:
-    assert "known after the first video. Memory: about 1 GB" in draw_forecast(SINGLE, *FORM, 1)
+    assert "known after the first video. Memory: about 1 GB" in draw_forecast(SINGLE, "embedded", 1, OWN)
     measured()
-    assert "About 34 s and 1.2 GB of memory, as measured" in draw_forecast(SINGLE, *FORM, 1)
-    assert "About 2 min for 4 videos and 1.2 GB" in draw_forecast(SINGLE, *FORM, 4)
-    assert "About 19 s" in draw_forecast(SINGLE, "embedded", "256x256", 17, 15, 1.0, 1.0, 1)
+    assert "About 34 s and 1.2 GB of memory, as measured" in draw_forecast(SINGLE, "embedded", 1, OWN)
+    assert "About 2 min for 4 videos and 1.2 GB" in draw_forecast(SINGLE, "embedded", 4, OWN)
+    assert "About 19 s" in draw_forecast(SINGLE, "embedded", 1, OWN | {"guidance": 1.0})
     # The draft has the same weights; a further person's picture is worked on, too.
-    assert "About 8 s" in draw_forecast(SINGLE, "embedded-draft", None, None, None, None, None, None)
-    assert "About 42 s" in draw_forecast(MULTI, *FORM, 1)
-    assert "after the first video" in draw_forecast(SINGLE, "wan-1.3b-adaln", *(None,) * 6)
+    assert "About 8 s" in draw_forecast(SINGLE, "embedded-draft", 1, {})
+    assert "About 42 s" in draw_forecast(MULTI, "embedded", 1, OWN)
+    assert "after the first video" in draw_forecast(SINGLE, "wan-1.3b-adaln", 1, {})
     for wrong in ("wide", "95x160"):
-        assert draw_forecast(SINGLE, "embedded", wrong, *FORM[2:], 1) == ""
+        assert draw_forecast(SINGLE, "embedded", 1, OWN | {"size": wrong}) == ""
 
 
 def test_durations_are_no_more_exact_than_they_are_known() -> None:

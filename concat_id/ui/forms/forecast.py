@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -15,7 +14,7 @@ from concat_id.job import Job
 from concat_id.loading.presets import PRESETS
 from concat_id.pace import forecast
 from concat_id.references.reference import Reference
-from concat_id.settings import Settings, parse_size
+from concat_id.settings import read_settings
 from concat_id.ui.events import QUIET
 from concat_id.ui.texts import FORECAST, FORECAST_MEMORY, FORECAST_VIDEOS, NO_FORECAST
 
@@ -33,16 +32,22 @@ def build_forecast(page: str) -> gr.HTML:
 def wire_forecast(
     line: gr.HTML,
     form: TaskForm,
-    inputs: Sequence[gr.components.Component],
+    model: gr.Dropdown,
+    videos: gr.Slider,
+    settings: Mapping[str, gr.components.Component],
     blocks: gr.Blocks,
     run: Dependency,
 ) -> None:
     """Draw the line with the page, after each change, and after each run, which is measured.
 
     Args:
-        inputs: what the form asks for, as `draw_forecast` takes it.
+        settings: by the names that programs have for them.
     """
-    draw, inputs = partial(draw_forecast, form), list(inputs)
+
+    def draw(model: str, videos: float | None, *values: Any) -> str:
+        return draw_forecast(form, model, int(videos or 1), dict(zip(settings, values, strict=True)))
+
+    inputs = [model, videos, *settings.values()]
     blocks.load(draw, inputs, line, **QUIET)
     gr.on([part.change for part in inputs], draw, inputs, line, trigger_mode="always_last", **QUIET)
     run.success(draw, inputs, line, **QUIET)
@@ -51,29 +56,20 @@ def wire_forecast(
 def draw_forecast(
     form: TaskForm,
     model: str,
-    size: str | None,
-    frames: float | None,
-    steps: float | None,
-    guidance: float | None,
-    likeness: float | None,
-    videos: float | None,
+    videos: int,
+    values: Mapping[str, Any],
 ) -> str:
-    """Time and memory for what the form asks for; nothing where it asks for what cannot be made."""
+    """Time and memory for what the form asks for; nothing where it asks for what cannot be made.
+
+    Args:
+        values: of settings, by the names that programs have for them.
+    """
     try:
-        width, height = parse_size(size) if size else (None, None)
-        settings = Settings(
-            num_frames=frames and int(frames),
-            height=height,
-            width=width,
-            num_inference_steps=steps and int(steps),
-            guidance_scale=guidance,
-            reference_guidance_scale=likeness,
-        )
         references = tuple(Reference(slot.role, "") for slot in form.slots if not slot.optional)
-        job = Job(form.task, references, "anything", settings, model).resolve()
+        job = Job(form.task, references, "anything", read_settings(values), model).resolve()
     except InputError:  # said where it is to be put right
         return ""
-    return f'<p class="cid-hint">{escape(describe_forecast(job, int(videos or 1)))}</p>'
+    return f'<p class="cid-hint">{escape(describe_forecast(job, videos))}</p>'
 
 
 def describe_forecast(job: Job, videos: int = 1) -> str:

@@ -262,9 +262,8 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
     running.failure(partial(_clear, tab), model, tab.shown, **QUIET)
     # What was fetched for it is there now.
     running.success(draw_needs, model, tab.choice.needs, **QUIET)
-    settings, size = tab.settings, tab.format
-    own = [size.size, size.frames, settings.steps, settings.guidance, settings.likeness, tab.videos]
-    wire_forecast(tab.forecast, tab.form, [model, *own], desk.blocks, running)
+    settings = tab.settings.inputs | tab.format.inputs
+    wire_forecast(tab.forecast, tab.form, model, tab.videos, settings, desk.blocks, running)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
