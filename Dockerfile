@@ -2,7 +2,7 @@
 # CUDA:  docker build -t concat-id-studio --build-arg TORCH_BACKEND=cu130 .
 # Run:   docker run -p 7860:7860 -v concat-id:/home/studio/app/outputs -v concat-id-cache:/home/studio/.cache \
 #            concat-id-studio   (CUDA: add --gpus all)
-# The model (CONCAT_ID_PRESET) and limits for visitors (CONCAT_ID_RUNS_PER_HOUR, ...: see the README) are set by -e.
+# The model (CONCAT_ID_PRESET) and limits for visitors (CONCAT_ID_RUNS_PER_HOUR, ...: concat_id/ui/README.md) are set by -e.
 FROM python:3.11-slim
 
 # What opencv-python, which insightface pulls in, links to.
