@@ -15,7 +15,7 @@ from studio import Studio
 def call(studio: Studio, picture: Path, **values: object) -> tuple:
     """Call the endpoint with the form's values."""
     studio.runs.step_s = 0.0
-    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     return client.predict(picture=handle_file(picture), api_name="/generate", **values)
 
 
@@ -31,10 +31,10 @@ def test_a_round_trip(studio: Studio, people: dict[str, Path]) -> None:
 def test_programs_hear_how_far_a_model_is_fetched(hub: Hub, tmp_path: Path, people: dict[str, Path]) -> None:
     with serve_studio(tmp_path, people, "embedded", models=("far",)) as studio:
         studio.runs.step_s = 0.3
-        client = Client(studio.url, verbose=False, analytics_enabled=False)
+        client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
         values = {"picture": handle_file(people["one"]), "prompt": "waving", "steps": 1, "model": "far"}
         job = client.submit(api_name="/generate", **values)
-        job.result(timeout=60)
+        job.result(timeout=200)
     reports = [report for *_, report in job.outputs()]
     assert reports[0]["fetching"] == {
         "name": "some/clip",
@@ -52,7 +52,7 @@ def test_what_is_wrong_arrives_as_a_sentence(studio: Studio, people: dict[str, P
 
 
 def test_each_argument_has_a_type_a_default_and_an_explanation(studio: Studio) -> None:
-    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     endpoint = client.view_api(return_format="dict")["named_endpoints"]["/generate"]
     arguments = {entry["parameter_name"]: entry for entry in endpoint["parameters"]}
     assert {name: entry["python_type"]["type"] for name, entry in arguments.items()} == {
@@ -77,7 +77,7 @@ def test_each_argument_has_a_type_a_default_and_an_explanation(studio: Studio) -
 
 def test_each_task_has_an_endpoint(studio: Studio, people: dict[str, Path]) -> None:
     studio.runs.step_s = 0.0
-    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     api = client.view_api(return_format="dict")
     endpoints = api["named_endpoints"]
     assert list(endpoints) == ["/generate", "/generate_multi", "/generate_try_on", "/generate_background"]

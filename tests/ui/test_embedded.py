@@ -95,7 +95,7 @@ def test_a_photographed_astronaut_becomes_a_drawn_one(
 
 
 def test_a_program_gets_video_scores_and_settings(app_url: str) -> None:
-    client = Client(app_url, verbose=False, analytics_enabled=False)
+    client = Client(app_url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     picture = handle_file(ROOT / "assets/examples/fay.png")
     video, sidecar, report = client.predict(
         picture=picture, prompt="smiling in the snow", seed=7, steps=6, api_name="/generate"

@@ -48,7 +48,7 @@ class Stranger:
         """Make a video of a picture that is said to be uploaded."""
         (event,) = [event for event in self.events if event["api_name"] == "generate"]
         return self._call(
-            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 4]
+            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 5]
         )
 
     def restore(self, path: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def stranger(tmp_path: Path, people: dict[str, Path], monkeypatch: pytest.Monkey
     limits = Limits(picture_bytes=MOST_BYTES, video_bytes=MOST_BYTES)
     with serve_studio(tmp_path, people, "embedded", limits) as studio:
         studio.runs.step_s = 0.0
-        with httpx.Client(base_url=f"{studio.url}gradio_api/", timeout=60) as http:
+        with httpx.Client(base_url=f"{studio.url}gradio_api/", timeout=200) as http:
             events = httpx.get(f"{studio.url}config", timeout=60).json()["dependencies"]
             yield Stranger(studio, http, events)
 
@@ -172,7 +172,7 @@ def hides_the_server(answer: object) -> bool:
 def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
     stranger: Stranger, tmp_path: Path
 ) -> None:
-    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 4]
+    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 5]
     (event,) = [event for event in stranger.events if event["api_name"] == "generate"]
     outside = (str(tmp_path / "outputs"), "/etc/passwd", f"{tmp_path}/uploads/../x.png", "x.png", "\0")
     calls = {

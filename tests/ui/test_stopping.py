@@ -19,7 +19,7 @@ PATIENCE_MS = 60_000
 def begin(studio: Studio, picture: Path) -> tuple[Client, object]:
     """A run that is under way."""
     studio.runs.step_s = STEP_S
-    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     job = client.submit(picture=handle_file(picture), prompt="laughing", steps=100, api_name="/generate")
     wait_until(lambda: studio.runs.steps >= 3)
     return client, job
@@ -48,19 +48,19 @@ def test_the_next_run_waits_until_the_cancelled_one_has_ended(
     after = client.submit(picture=handle_file(people["one"]), prompt="waving", steps=2, api_name="/generate")
     wait_until(lambda: after.status().code is Status.IN_QUEUE)
     job.cancel()
-    *_, report = after.result(timeout=60)
+    *_, report = after.result(timeout=200)
     assert report["scores"] and studio.runs.closed == [1, 2]
     assert studio.runs.most_at_once == 1
 
 
 def test_a_dropped_connection_ends_the_run(studio: Studio, people: dict[str, Path]) -> None:
     studio.runs.step_s = STEP_S
-    client = Client(studio.url, verbose=False, analytics_enabled=False)
+    client = Client(studio.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     url = f"{studio.url}gradio_api"
     with people["one"].open("rb") as file:
         (path,) = httpx.post(f"{url}/upload", files={"files": file}).json()
     picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    values = [picture, "laughing", "", None, 60, 2.5, 1, "embedded", None, False, *[None] * 4]
+    values = [picture, "laughing", "", None, 60, 2.5, 1, "embedded", None, False, *[None] * 5]
     event = httpx.post(f"{url}/call/generate", json={"data": values}).json()["event_id"]
     with httpx.stream("GET", f"{url}/call/generate/{event}") as stream:
         lines = stream.iter_lines()
