@@ -1,1 +1,1 @@
-"""The video autoencoder: module, crops and finish."""
+"""The video autoencoder: module and crops."""

@@ -179,12 +179,6 @@ class Autoencoder(MuonModule):
         self.log_dict({"train/loss": loss, kind: error, "train/kl": kl}, prog_bar=True)
         return loss
 
-    def decode_noisily(self, video: Tensor) -> Tensor:
-        """Videos (B, 3, T, H, W) through both ends, with noise on their latents; only the decoder learns."""
-        with torch.no_grad():
-            latents = self.vae.encode(video).latent_dist.sample()
-        return decode(self.vae, self._disturb(latents))
-
     def compare(self, decoded: Tensor, video: Tensor, weight: Tensor) -> Tensor:
         """L1 and gradient L1 of the error, each pixel counting by its weight."""
         error = decoded.float() - video

@@ -29,12 +29,9 @@ def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     """The autoencoder of a training checkpoint, as diffusers' plain class."""
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     arguments = loaded["hyper_parameters"]
-    vae = start_autoencoder(arguments["init_from"], arguments.get("doubled", False))
-    prefix = "vae."  # a finish has networks of its own beside it
+    vae = start_autoencoder(arguments["init_from"], arguments["doubled"])
     state = loaded["state_dict"].items()
-    vae.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in state if name.startswith(prefix)}
-    )
+    vae.load_state_dict({name.removeprefix("vae."): value for name, value in state})
     return vae.eval().requires_grad_(False)
 
 
