@@ -5,6 +5,8 @@ Checkpoints and logs go to `.train/NAME/`. A run's checkpoint is `last.ckpt`, al
 over another one's is refused.
 """
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
 

@@ -5,6 +5,8 @@ Muon: K. Jordan et al., 2024; the update is scaled to AdamW's size as in "Muon i
 only and would leave the autoencoder's convolutions, where most of its weights lie, to AdamW.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Mixed precision where it is faster: processors without bfloat16 emulate it, several times slower."""
 
+from __future__ import annotations
+
 import torch
 
 from concat_id.loading.devices import choose_dtype

@@ -1,5 +1,7 @@
 """A node pack for ComfyUI: a link to this folder in `custom_nodes` installs it, see the README beside."""
 
+from __future__ import annotations
+
 import sys
 from importlib.util import find_spec
 from pathlib import Path

@@ -43,8 +43,8 @@ from concat_id.scoring.video_clip import VideoTextScorer
 # What happens in videos of drawn people is read back, and whether faces are whole; not in photographed ones.
 READER = EMBEDDED / "evaluation" / "reader.onnx"
 WHOLENESS = EMBEDDED / "evaluation" / "whole.onnx"
+# Every fourth frame tells which garment or place it is.
 RETRIEVAL_STRIDE = 4
-"""Every fourth frame tells which garment or place it is."""
 
 
 @dataclass(frozen=True, eq=False)

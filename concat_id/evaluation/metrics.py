@@ -20,8 +20,8 @@ from concat_id.references.reference import Role
 from concat_id.scoring import ReferenceFace, Sampling
 from concat_id.scoring.scorer import mean_found, sample_frames
 
+# By role, those among whom the one in a video is to be found again.
 Galleries = Mapping[Role, Sequence[Subject]]
-"""By role, those among whom the one in a video is to be found again."""
 
 
 @dataclass(frozen=True)

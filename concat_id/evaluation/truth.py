@@ -29,8 +29,8 @@ from concat_id.pipelines.latents import encode_videos
 DRAWN, CODED = "truth", "truth-autoencoder"
 TRUTHS = {DRAWN: "Truth, as drawn", CODED: "Truth, through the autoencoder"}
 SPLIT = "test"
+# Until one has the colour that a prompt asks for.
 OUTFITS_TRIED = 2000
-"""Until one has the colour that a prompt asks for."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from PIL import Image
 from concat_id.references.faces import Face, align_face
 
 CROP_PX = 112
+# The crop shows so much more than ArcFace's: the whole face with its outline.
 WIDENING = 1.3
-"""The crop shows so much more than ArcFace's: the whole face with its outline."""
+# Aligned at twice the size and shrunk, so that faces of larger videos do not alias.
 ALIGNED_PX = 2 * CROP_PX
-"""Aligned at twice the size and shrunk, so that faces of larger videos do not alias."""
 
 
 class WholenessJudge:

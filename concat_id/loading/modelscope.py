@@ -15,8 +15,8 @@ REVISION = "master"
 TIMEOUT_S = 60
 CHUNK_BYTES = 2**20
 
+# What goes wrong where the network or ModelScope's answer is at fault.
 FetchingFailed = (OSError, HTTPException, ValueError, LookupError, TypeError)
-"""What goes wrong where the network or ModelScope's answer is at fault."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Synthetic people: a batched renderer of stylised people with ground truth, for training and evaluation."""
 
+from __future__ import annotations
+
 from concat_id.people.captions import Given, write_captions
 from concat_id.people.identity import HAIR_STYLES
 from concat_id.people.outfit import GARMENTS, HEADWEAR, PATTERNS

@@ -1,5 +1,7 @@
 """Draws contact sheets: `python -m concat_id.people --output sheet.png [--sheet people] [--size 128]`."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """One person in every frame of a batch, ready to be drawn: who, in what, doing what, where in the picture."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,8 +15,8 @@ from concat_id.people.identity import HAIR_STYLES, Identity
 from concat_id.people.outfit import HEADWEAR, Outfit
 from concat_id.people.performance import Performance
 
+# The body's frame has its origin this far above the head's centre at rest.
 NECK_PIVOT = 0.17
-"""The body's frame has its origin this far above the head's centre at rest."""
 SHOWN_UNDER_BEANIE = (
     "bald",
     "buzz cut",

@@ -1,5 +1,7 @@
 """Torso, neck, arms and the details of each garment."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

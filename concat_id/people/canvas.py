@@ -5,6 +5,8 @@ pointing up, and half the picture's height as unit. Maps are (n, 1, h, w), colou
 (n, 3, h, w).
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -83,7 +85,7 @@ class Canvas:
         half_width: Tensor,
         half_height: Tensor,
         rows: Tensor | None = None,
-    ) -> "Window":
+    ) -> Window:
         """The smallest rectangles, of one size for all, that hold what was asked for.
 
         Args:

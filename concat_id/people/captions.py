@@ -5,6 +5,8 @@ left out. What a picture gives is not described: a given garment is only said to
 mentioned. Several people are listed from left to right, as their references are.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Collection
 from typing import Literal
@@ -15,15 +17,15 @@ from concat_id.people.performance import EXPRESSIONS, MOTIONS
 from concat_id.people.scene import Scenes
 from concat_id.people.words import ACTIONS, FEELINGS, PLACES_IN_WORDS, SUBJECTS, WEARING_THE_GARMENT
 
+# What of a scene may be told by a reference picture instead of by words.
 Given = Literal["garment", "background"]
-"""What of a scene may be told by a reference picture instead of by words."""
 Wear = Literal["unsaid", "described", "given"]
+# Share of the captions that name the garments.
 GARMENT_SHARE = 0.5
-"""Share of the captions that name the garments."""
+# Share of the captions that say so where a face is neutral or a person still.
 NEUTRAL_SHARE = 0.35
-"""Share of the captions that say so where a face is neutral or a person still."""
+# Share of the captions of several people that say who is where.
 SPOT_SHARE = 0.5
-"""Share of the captions of several people that say who is where."""
 MAX_WORDS = 39
 COLOR_NAMES, COUNT_WORDS = (
     tuple(COLORS),

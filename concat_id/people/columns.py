@@ -1,5 +1,7 @@
 """A struct of arrays: a dataclass whose fields are tensors (or such structs) with one common first axis."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self

@@ -1,5 +1,7 @@
 """Random numbers as a pure function of (seed, name): the same on every device and in every batch."""
 
+from __future__ import annotations
+
 import zlib
 
 import torch

@@ -1,5 +1,7 @@
 """Eyes, lashes and brows, painted on the surface of the face."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +15,8 @@ from concat_id.people.performance import smoothstep
 from concat_id.people.surface import GLOW, LABEL, MATTE, Surface
 
 REACH = 0.58
+# Root along the lid, and the tip's offset outwards and upwards.
 LASHES = ((0.96, 0.10, 0.070), (0.82, 0.08, 0.10))
-"""Root along the lid, and the tip's offset outwards and upwards."""
 PUPIL_COLOR = (0.03, 0.02, 0.03)
 LASH_COLOR = (0.08, 0.05, 0.06)
 

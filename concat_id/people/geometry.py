@@ -1,5 +1,7 @@
 """Rays through the pixels in a head's own frame, ellipsoids they hit, capsules in the plane, and shading."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

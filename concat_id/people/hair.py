@@ -1,5 +1,7 @@
 """Hair close to the skull: a shell cut by a hairline."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ STRAIGHT_FRINGE = {"forehead": 0.34, "arch": 0.02, "zigzag": 0.02, "zigzag_frequ
 BOB = {"grow_x": 0.15, "grow_y": 0.15, "arch": 0.02, "side": -0.85, "back": -0.9}
 TIED = {"grow_x": 0.05, "grow_y": 0.07, "forehead": 0.58, "arch": 0.12, "side": -0.02}
 TIED_FRINGE = {**TIED, "forehead": 0.40, "arch": 0.0, "zigzag": 0.03, "zigzag_frequency": 16.0}
+# Each style's shell with a short and with a long fringe, as changes to the default.
 SHELLS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "bald": ({}, {}),
     "buzz cut": ({"grow_x": 0.022, "grow_y": 0.03, "grow_z": 0.02, "side": 0.0, "lift": 0.01},) * 2,
@@ -44,7 +47,6 @@ SHELLS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "curly": ({"grow_y": 0.12, "forehead": 0.46, "zigzag": 0.06, "zigzag_frequency": 10.0, "side": -0.2},)
     * 2,
 }
-"""Each style's shell with a short and with a long fringe, as changes to the default."""
 
 
 def shell_table() -> Tensor:

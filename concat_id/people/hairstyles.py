@@ -1,5 +1,7 @@
 """The volumes of each hair style: behind the head, on it, and in front of the shoulders."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -12,8 +14,8 @@ from concat_id.people.identity import HAIR_STYLES
 from concat_id.people.labels import HAIR
 from concat_id.people.performance import smoothstep
 
+# x, y, radius of the tufts of one pigtail.
 PIGTAIL = ((1.02, 0.22, 0.27), (1.15, -0.15, 0.29), (1.17, -0.52, 0.25), (1.13, -0.82, 0.17))
-"""x, y, radius of the tufts of one pigtail."""
 
 
 def draw_tuft(

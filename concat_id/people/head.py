@@ -1,5 +1,7 @@
 """The head: surface and features, ears, nose, the volume of a beard, glasses."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

@@ -1,5 +1,7 @@
 """Hats: beanie and headscarf. They belong to the outfit."""
 
+from __future__ import annotations
+
 import torch
 
 from concat_id.people.actor import Actor

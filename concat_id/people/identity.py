@@ -1,5 +1,7 @@
 """Who a person is: some fifty parameters, all a function of one integer seed."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Self
 

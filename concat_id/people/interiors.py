@@ -1,5 +1,7 @@
 """Places made by people, and the sea: city at night, cosy room, library, studio, underwater."""
 
+from __future__ import annotations
+
 import torch
 
 from concat_id.people.canvas import coverage

@@ -3,6 +3,8 @@
 Left and right are the picture's, as in that palette's pictures.
 """
 
+from __future__ import annotations
+
 BACKGROUND = 0
 SKIN = 1
 LEFT_EYE = 4

@@ -1,5 +1,7 @@
 """Places under the open sky: beach, forest, park, mountains, snow, sunset, desert."""
 
+from __future__ import annotations
+
 import math
 
 import torch

@@ -1,5 +1,7 @@
 """The mouth and the moustache above it, painted on the surface of the face."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

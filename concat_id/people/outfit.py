@@ -1,5 +1,7 @@
 """What a person wears: garment, colours, pattern, now and then a hat or sunglasses."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,10 +19,10 @@ HEADWEAR = ("none", "beanie", "headscarf", "sunglasses")
 
 PATTERN_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 HEADWEAR_WEIGHTS = (0.97, 0.015, 0.01, 0.005)
+# Combinations tried per garment seed until one belongs to the seed's split.
 CANDIDATES = 200
-"""Combinations tried per garment seed until one belongs to the seed's split."""
+# A combination of garment, colours and pattern belongs to one split only: tenths by its hash.
 COMBINATION_SHARES = (("train", 0, 8), ("validation", 8, 9), ("test", 9, 10))
-"""A combination of garment, colours and pattern belongs to one split only: tenths by its hash."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Named colours, sRGB in [0, 1]."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

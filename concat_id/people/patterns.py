@@ -1,5 +1,7 @@
 """Patterns of cloth: how much of the second colour shows at each point."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -11,8 +13,8 @@ from concat_id.people.columns import rows_where
 from concat_id.people.outfit import GARMENTS, PATTERNS
 
 LOGO_SIZE, LOGO_Y, LOGO_Y_ON_DRESS = 0.28, -1.80, -2.10
+# Garments that close in the middle carry a small logo on the chest instead of a large one.
 BADGE_SIZE, BADGE_X = 0.17, 0.50
-"""Garments that close in the middle carry a small logo on the chest instead of a large one."""
 
 
 def pattern_alpha(actor: Actor, across: Tensor, down: Tensor, pixel: Tensor) -> Tensor:

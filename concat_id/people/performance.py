@@ -4,6 +4,8 @@ An expression is there from the first frame to the last, and a movement always r
 words of a caption do not tell is left to chance in the ranges of `World` only.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Self

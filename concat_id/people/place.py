@@ -1,5 +1,7 @@
 """Where the people are: twelve places, each with its own variety by seed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import torch

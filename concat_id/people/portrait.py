@@ -3,6 +3,8 @@
 draw_portrait(Traits(hair="afro", glasses="round", seed=7)).save("someone.png")
 """
 
+from __future__ import annotations
+
 import secrets
 from dataclasses import dataclass, fields, replace
 from typing import Self

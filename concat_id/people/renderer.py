@@ -1,5 +1,7 @@
 """Renders scenes: pictures, and the truth about them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,8 +18,8 @@ from concat_id.people.place import draw_places
 from concat_id.people.scene import Scenes
 from concat_id.people.truth import face_box, landmarks, landmarks_visible
 
+# Pixels rendered at once on a CPU: intermediate maps then stay in its cache.
 CHUNK_PIXELS = 34 * 128 * 128
-"""Pixels rendered at once on a CPU: intermediate maps then stay in its cache."""
 
 
 @dataclass(frozen=True)

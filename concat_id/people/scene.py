@@ -1,5 +1,7 @@
 """Scenes: who does what where, as a struct of arrays over a batch of clips."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -18,17 +20,17 @@ Camera = Literal["video", "portrait"]
 Content = Literal["full", "place", "garments"]
 Names = str | list[str]
 
+# Seeds of identities, garments and places, first and one past the last; no seed belongs to two splits.
 SEED_RANGES: dict[Split, tuple[int, int]] = {
     "train": (0, 2**30),
     "validation": (2**30, 2**30 + 2**24),
     "test": (2**30 + 2**24, 2**30 + 2**25),
 }
-"""Seeds of identities, garments and places, first and one past the last; no seed belongs to two splits."""
 
 LIGHTS = ((-0.48, 0.55, 0.68), (0.48, 0.55, 0.68), (-0.15, 0.65, 0.74))
+# x, y and scale of each person by the number of people, as shares of half the picture's height.
 SPOTS = {1: ((0.0, 0.09, 0.61),), 2: ((-0.46, 0.04, 0.41), (0.46, 0.08, 0.41)),
          3: ((-0.66, 0.0, 0.30), (0.0, 0.14, 0.30), (0.66, 0.02, 0.30))}  # fmt: skip
-"""x, y and scale of each person by the number of people, as shares of half the picture's height."""
 PORTRAIT_SPOT = (0.0, -0.04, 0.80)
 PORTRAIT_MOTIONS = ("still", "nodding", "shaking head", "tilting head", "looking up", "looking down")
 GARMENT_SPOT = (0.0, 1.16, 0.58)

@@ -1,5 +1,7 @@
 """Tools for painting places: a set of frames of one place, its random numbers, and simple shapes."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

@@ -1,5 +1,7 @@
 """Contact sheets of the synthetic people."""
 
+from __future__ import annotations
+
 import torch
 from PIL import Image
 from torch import Tensor

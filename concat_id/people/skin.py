@@ -1,5 +1,7 @@
 """What is painted on the skin of a face: blush, shadow round the eyes, freckles, wrinkles, flat beards."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

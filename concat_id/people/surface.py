@@ -1,5 +1,7 @@
 """The skin of the head as a canvas of its own: shapes are painted on the surface before it is lit."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Self
 

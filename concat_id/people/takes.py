@@ -1,5 +1,7 @@
 """Many clips of the same people, as footage has them: other clothes, hair, light, pose, expression, place."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import torch
@@ -9,11 +11,11 @@ from concat_id.people.dice import Dice, pick
 from concat_id.people.identity import HAIR_STYLES, Identity
 from concat_id.people.scene import Scenes, Split, sample_scenes
 
+# Hair that one and the same head can wear from one day to the next.
 ARRANGEMENTS = (
     ("long straight", "long wavy", "ponytail", "pigtails", "top bun"),
     ("side-parted", "quiff", "spiky"),
 )
-"""Hair that one and the same head can wear from one day to the next."""
 REARRANGED_SHARE = 0.25
 
 

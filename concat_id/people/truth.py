@@ -4,6 +4,8 @@ Points are in pixels; a pixel's centre lies on whole numbers, as in OpenCV, insi
 `train.pictures.alignment`.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,8 @@ from concat_id.people.labels import FACE_LABELS, HAIR
 from concat_id.people.outfit import HEADWEAR
 from concat_id.people.surface import HEAD_DEPTH, front_depth
 
+# The face's upper and lower end as shares of half a head's height.
 BROW_TO_CHIN = (0.56, -1.02)
-"""The face's upper and lower end as shares of half a head's height."""
 
 
 def to_pixels(x: Tensor, y: Tensor, height: int, width: int) -> Tensor:

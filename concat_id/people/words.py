@@ -1,5 +1,7 @@
 """The vocabulary of the captions."""
 
+from __future__ import annotations
+
 SUBJECTS: dict[str, list[str]] = {
     "woman": ["a woman", "a woman", "the woman", "a lady"],
     "man": ["a man", "a man", "the man", "a guy"],

@@ -1,5 +1,7 @@
 """How far scenes may differ in what no word and no reference tells: the less, the sooner it is learned."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 

@@ -1,5 +1,7 @@
 """What runs in the browser: the files in `static/`, each of them one function or the body of one."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("static")

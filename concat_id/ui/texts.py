@@ -1,5 +1,7 @@
 """Every sentence the visitor reads that belongs to no single component."""
 
+from __future__ import annotations
+
 import re
 
 TITLE = "Concat-ID Studio"

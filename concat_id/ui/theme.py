@@ -3,6 +3,8 @@
 Nothing here or there is fetched from outside: the fonts are the visitor's own, the icons inline.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import gradio as gr

@@ -3,6 +3,8 @@
 The sequences are those of the embedded model's training: 17 frames with one reference, and stills with one.
 """
 
+from __future__ import annotations
+
 import argparse
 import time
 from collections.abc import Callable

@@ -5,6 +5,8 @@ worker and with two; and prints how much faster two are, and the workers' peak m
 all of the films. Starting Ray is not counted. How right the pairs are is printed by `train.measure.curation`.
 """
 
+from __future__ import annotations
+
 import argparse
 import resource
 import shutil

@@ -4,6 +4,8 @@ Prints for each kind of file how many were read, how many refused, and the longe
 error than a sentence ends it, and leaves the file.
 """
 
+from __future__ import annotations
+
 import argparse
 import tempfile
 import time

@@ -3,6 +3,8 @@
 The first run loads the models; the others are what a visitor waits for.
 """
 
+from __future__ import annotations
+
 import argparse
 import tempfile
 import time

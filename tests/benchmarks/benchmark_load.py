@@ -4,6 +4,8 @@ By default of a toy-sized model: what is measured is the page, its queue and its
 round join one right after the other, so that it is known whose turn comes first; then all wait.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json

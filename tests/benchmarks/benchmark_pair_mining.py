@@ -5,6 +5,8 @@ and searches for every face. Prints minutes and memory, and of the pairs in the 
 counted exactly for some of the faces. `--plot growth.png` draws how both grow.
 """
 
+from __future__ import annotations
+
 import argparse
 import resource
 import time
@@ -18,8 +20,8 @@ from train.curation.bands import CROSS_VIDEO
 from train.curation.neighbours import ReferenceIndex
 
 WIDTH, FACES_OF_A_PERSON = 512, 8
+# Of a face, as long as its person's centre by this factor: cosines among them lie around .8.
 NOISE = 0.5
-"""Of a face, as long as its person's centre by this factor: cosines among them lie around .8."""
 CHECKED = 1000
 MOST = 50
 

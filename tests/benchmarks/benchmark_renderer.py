@@ -1,5 +1,7 @@
 """Frames per second of the renderer: `python -m tests.benchmarks.benchmark_renderer [--device cuda]`."""
 
+from __future__ import annotations
+
 import argparse
 import time
 

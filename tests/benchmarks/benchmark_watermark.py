@@ -1,5 +1,7 @@
 """What the watermark costs and outlives: `python -m tests.benchmarks.benchmark_watermark`."""
 
+from __future__ import annotations
+
 import argparse
 import subprocess
 import tempfile

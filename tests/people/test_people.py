@@ -1,5 +1,7 @@
 """The synthetic people: deterministic, split by seed, truthful, the same in every batch."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest

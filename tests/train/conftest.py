@@ -1,5 +1,7 @@
 """What all tests of training share."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

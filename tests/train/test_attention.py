@@ -1,5 +1,7 @@
 """Attention for training: the same result as torch's own, and only where it is meant."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,5 +1,7 @@
 """The text encoder's own training: what it is asked, that its recipe runs, and what becomes of it."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

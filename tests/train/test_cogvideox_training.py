@@ -1,5 +1,7 @@
 """Training on CogVideoX: the schedule, the loss, a few steps, and a LoRA that the pipeline loads."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import lightning as L

@@ -1,5 +1,7 @@
 """The rules by which clips become training pairs, one by one, on arrays made by hand."""
 
+from __future__ import annotations
+
 import math
 
 import pytest

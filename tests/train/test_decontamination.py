@@ -1,5 +1,7 @@
 """Decontamination: who looks like anybody in training is not in the benchmark."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """The few-step student, and LoRA training in general."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

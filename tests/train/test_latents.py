@@ -1,5 +1,7 @@
 """Stored latents: what a rendered shard holds, and how batches are drawn from shards."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

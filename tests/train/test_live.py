@@ -1,5 +1,7 @@
 """Live training: footage of two takes, batches of it, and weights that lead to a pipeline."""
 
+from __future__ import annotations
+
 from concurrent.futures import Future
 from pathlib import Path
 

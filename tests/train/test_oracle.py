@@ -1,5 +1,7 @@
 """The oracle: little noise leaves the truth, all of it leaves nothing, and the table says what was seen."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """How the models around the generator learn: alignment, anchors, pictures, training steps."""
 
+from __future__ import annotations
+
 import types
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """The files of the models around the generator: what is exported loads elsewhere, what is shipped works."""
 
+from __future__ import annotations
+
 import types
 import warnings
 from pathlib import Path

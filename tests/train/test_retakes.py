@@ -1,5 +1,7 @@
 """Retakes: nothing but the expression changes, and what changes is weighed by itself."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

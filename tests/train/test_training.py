@@ -1,5 +1,7 @@
 """The recipes' parts and, for a few real steps each, the recipes themselves."""
 
+from __future__ import annotations
+
 import contextlib
 import csv
 import os

@@ -1,5 +1,7 @@
 """How the judge of whole faces learns: damage is where it is meant to be, and the network tells it."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

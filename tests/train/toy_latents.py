@@ -1,5 +1,7 @@
 """Stand-ins for what the recipes start from: shards of random latents, and a pipeline's folder."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

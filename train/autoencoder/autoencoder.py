@@ -7,6 +7,8 @@ pixel counts. Stills, short clips and whole clips are mixed: stills teach the pi
 keep the causal decoder from drifting.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -4,6 +4,8 @@ A ring of clips is kept as bytes and renewed a few clips at a time, so that rend
 the training time and no clip is seen for long.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -3,6 +3,8 @@
 python -m train.benchmark.examples [--output assets/examples]
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

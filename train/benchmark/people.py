@@ -8,6 +8,8 @@ whole. For a check by hand, as the paper has it, a picture shows each of the cho
 training picture.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import random

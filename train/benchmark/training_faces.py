@@ -5,6 +5,8 @@ only latents are, with the identity seeds of the people in it (`train.footage.la
 drawn again.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

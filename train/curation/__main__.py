@@ -8,6 +8,8 @@
 option: `--rules.clips.sample_fps 1`.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from pathlib import Path

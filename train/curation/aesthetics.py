@@ -3,6 +3,8 @@
 Its weights are used where they are on the machine, and done without otherwise.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import torch

@@ -12,6 +12,8 @@ The paper does not print the distribution of its cosines; the ranks are our read
     .99  beyond are copies of the reference                                       all but a hundredth
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
@@ -32,12 +34,12 @@ class Band:
         return (cosines >= self.low) & (cosines <= self.high)
 
 
+# Stage II, one person.
 CROSS_VIDEO = Band(0.70, 0.90)
-"""Stage II, one person."""
+# Stage II of the Wan release, several people, try-on, background.
 CROSS_VIDEO_STRICT = Band(0.87, 0.97)
-"""Stage II of the Wan release, several people, try-on, background."""
+# Stage III; its upper bound keeps the model from pasting the reference into the video.
 TRADE_OFF = Band(0.90, 0.99)
-"""Stage III; its upper bound keeps the model from pasting the reference into the video."""
 
 
 def carry_over(band: Band, cosines: Tensor) -> Band:

@@ -1,5 +1,7 @@
 """Whether a caption tells of people: the paper's first filter, by words."""
 
+from __future__ import annotations
+
 import re
 
 PEOPLE_WORDS = frozenset(

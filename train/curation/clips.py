@@ -4,6 +4,8 @@ A video is decoded once and in order; no more than one clip's sampled frames are
 Axes: J sampled frames of a clip, H, W in px.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,12 +26,12 @@ from train.curation.verdicts import Dropped
 
 MAX_PIXELS = 8192 * 4320
 MAX_LENGTH_S = 24 * 3600
+# Of the frames that the container promises; a file with fewer was cut off.
 MIN_DECODED_SHARE = 0.9
-"""Of the frames that the container promises; a file with fewer was cut off."""
+# Longer side of the frames in which cuts are looked for.
 SMALL_PX = 256
-"""Longer side of the frames in which cuts are looked for."""
+# Two cuts in a shorter time are a flash.
 MIN_SHOT_S = 0.25
-"""Two cuts in a shorter time are a flash."""
 FLOW_PX = 96
 FLOW_GAP_S = 0.12
 # An untrusted file may be a playlist that names other files, or an address: plain containers only.

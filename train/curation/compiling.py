@@ -3,6 +3,8 @@
 The order of the work does not matter, nor how often it was broken off: the same results make the same tables.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path

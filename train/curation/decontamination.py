@@ -6,12 +6,14 @@ strangers: for ArcFace, about one pair of strangers in a hundred thousand is tha
 not say so; it is our reading.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
 MAX_COSINE = 0.45
+# Share of the pairs of strangers that are more alike than that.
 STRANGERS_ABOVE = 1e-5
-"""Share of the pairs of strangers that are more alike than that."""
 
 
 def carry_over_bound(strangers: Tensor) -> float:

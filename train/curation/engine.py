@@ -7,6 +7,8 @@ between them and slows decoding down when the models fall behind. A broken-off r
 a step has found out lies in the output's `work` folder.
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import logging
@@ -129,7 +131,7 @@ def look_at(
                 bar.update(int(batch["done"].sum()))
 
 
-def compose(sources: Sequence[Source], job: Job, workers: int, gpus_per_worker: float) -> "ray.data.Dataset":
+def compose(sources: Sequence[Source], job: Job, workers: int, gpus_per_worker: float) -> ray.data.Dataset:
     """The steps as operators of Ray Data, from sources to how far they are."""
     import ray.data
 

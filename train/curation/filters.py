@@ -1,10 +1,12 @@
 """Which clips and which of their faces are worth keeping (method of the paper, its data processing)."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
+# Of a clip's frames, or of its pairs of consecutive frames, that may break a rule.
 MAX_ODD_SHARE = 0.3
-"""Of a clip's frames, or of its pairs of consecutive frames, that may break a rule."""
 MIN_CONSECUTIVE_COSINE = 0.5
 FACES_PER_TRACK = 5
 FACE_AREA_SHARES = (0.04, 0.90)

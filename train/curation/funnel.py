@@ -1,5 +1,7 @@
 """How many rows each step kept, and why it dropped the rest, counted from the tables."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,11 +1,13 @@
 """How a head is turned, from five landmarks alone: enough to tell a profile from a face that looks here."""
 
+from __future__ import annotations
+
 import numpy as np
 
+# How far the tip of the nose stands out before the eyes, as a share of their distance (adults' mean).
 NOSE_DEPTH = 0.55
-"""How far the tip of the nose stands out before the eyes, as a share of their distance (adults' mean)."""
+# Where between the eyes' and the mouth's level the nose lies in a face that looks straight at the camera.
 FRONTAL_NOSE = 0.57
-"""Where between the eyes' and the mouth's level the nose lies in a face that looks straight at the camera."""
 
 
 def estimate_pose(landmarks: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """What the workers of one run are told, and where they put pictures."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,16 +12,16 @@ from concat_id.files.atomic import replacing
 from train.curation.rules import Rules
 from train.curation.work import Step, Work
 
+# A batch as Ray Data hands it over: columns by name.
 Rows = dict[str, Any]
-"""A batch as Ray Data hands it over: columns by name."""
 Album = Literal["references", "masks", "garments", "backgrounds"]
+# Folders of pictures: the step that makes them and their format; what is cut out keeps its edges.
 ALBUMS: dict[Album, tuple[Step, str]] = {
     "references": ("references", "webp"),
     "masks": ("references", "png"),
     "garments": ("cut_outs", "png"),
     "backgrounds": ("cut_outs", "webp"),
 }
-"""Folders of pictures: the step that makes them and their format; what is cut out keeps its edges."""
 WEBP_QUALITY = 95
 
 

@@ -4,6 +4,8 @@ A person is dropped as a whole if one of his pictures has a cosine above the rec
 reference (paper: .45). No bound replaces a look: the nearest references of everybody are laid out on a sheet.
 """
 
+from __future__ import annotations
+
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ All that is found out goes to `Work`, and pictures to the dataset's folder: what
 how far they are.
 """
 
+from __future__ import annotations
+
 import pickle
 from typing import Any
 
@@ -27,9 +29,9 @@ from train.curation.stored_references import (
 from train.curation.verdicts import Dropped
 from train.curation.work import Result
 
+# Of a frame that people may cover: behind more nobody could guess. For a user's own picture half of it
+# holds.
 MAX_HIDDEN_SHARE = 0.6
-"""Of a frame that people may cover: behind more nobody could guess. For a user's own picture half of it
-holds."""
 
 
 class LookAtClips:

@@ -1,5 +1,7 @@
 """From the faces found in clips to a table of references for each kind of pairs."""
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import torch
@@ -19,10 +21,10 @@ from train.curation.pairs import (
 PairKind = Literal["pre_training", "cross_video", "cross_video_strict", "trade_off"]
 PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
+# References from other clips that a track keeps; one is drawn in every step.
 NEIGHBOURS = 5
-"""References from other clips that a track keeps; one is drawn in every step."""
+# Of the tracks: the best ones by quality make trade-off pairs (the paper: the best 50,000).
 TRADE_OFF_SHARE = 0.5
-"""Of the tracks: the best ones by quality make trade-off pairs (the paper: the best 50,000)."""
 
 
 def store_faces(usable: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ with the exact embeddings, so that a cosine is never approximate: all that can h
 Axes: Q queries, N references, D embedding, M pairs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,12 +19,12 @@ import numpy as np
 
 from train.curation.bands import Band
 
+# Queries at once: bounds the memory for what lies in the band.
 CHUNK = 4096
-"""Queries at once: bounds the memory for what lies in the band."""
 TRAINING_PER_CELL = 40
 PROBED_CELLS = 32
+# How far a cosine of half floats may err, generously.
 MARGIN = 0.005
-"""How far a cosine of half floats may err, generously."""
 
 Name = TypeVar("Name", bound=str)
 

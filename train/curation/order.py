@@ -1,5 +1,7 @@
 """Several people in one clip: their order, and which references agree with it (supplement, B.1)."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

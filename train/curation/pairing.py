@@ -5,6 +5,8 @@ lie nearest inside their band; trade-off pairs serve the best people by quality 
 two share a reference, and a clip needs enough of them to have one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

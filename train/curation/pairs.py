@@ -1,5 +1,7 @@
 """The three kinds of pairs of a clip's person and a reference picture (paper, figure 2)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

@@ -7,6 +7,8 @@ whole.
 Axes: J sampled frames, N faces, P people.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +21,10 @@ from train.curation.rules import PeopleRules
 from train.curation.sightings import Sightings
 from train.curation.verdicts import Dropped
 
+# How much a way across the whole frame counts against a likeness of 1, when faces are given to people.
 NEARNESS_WEIGHT = 0.5
-"""How much a way across the whole frame counts against a likeness of 1, when faces are given to people."""
+# Of a moment, for the third rule: a single face may be blurred.
 MIN_FACES_ON_A_SIDE = 2
-"""Of a moment, for the third rule: a single face may be blurred."""
 
 
 @dataclass(frozen=True, eq=False)

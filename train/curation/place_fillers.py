@@ -17,6 +17,7 @@ from PIL import Image
 
 from concat_id.references.backgrounds import fill_people
 
+# The 80 classes of COCO without the person.
 COCO_THINGS = (
     "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
@@ -28,12 +29,11 @@ COCO_THINGS = (
     "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase",
     "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
-"""The 80 classes of COCO without the person."""
+# Of the area that SDXL was trained on, the side of the square.
 SDXL_PX = 1024
-"""Of the area that SDXL was trained on, the side of the square."""
 SDXL_MULTIPLE_PX = 8
+# Around a mask, at a picture's own size: its edge is never exact.
 MARGIN_PX = 9
-"""Around a mask, at a picture's own size: its edge is never exact."""
 
 
 class Filler(Protocol):

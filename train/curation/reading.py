@@ -4,6 +4,8 @@ redone.
 A row holds one clip with its sampled frames, which Arrow has no type for and which are pickled therefore.
 """
 
+from __future__ import annotations
+
 import pickle
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,7 @@
 """Embeddings of faces whose landmarks are known: a face pack's recogniser without its detector."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

@@ -6,6 +6,8 @@ Each film is one H.264 file with its caption beside it; the truth lies apart, so
 mistake. Films have the frame rates and shapes that cameras have.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import random
@@ -22,14 +24,14 @@ from concat_id.people import SEED_RANGES, Scenes, Split, render, sample_scenes, 
 from concat_id.people.takes import rearrange_hair
 from train.curation.unpleasant_files import UNPLEASANT, Studio
 
-logger = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 RATES = (12, 24, 25, 30, 60)
+# Height and width in px, by the number of people; one person is filmed upright, too.
 SHAPES = {1: ((256, 256), (240, 320), (320, 240)), 2: ((256, 320), (240, 384)), 3: ((256, 384), (240, 400))}
-"""Height and width in px, by the number of people; one person is filmed upright, too."""
 PEOPLE_SHARES = {1: 0.6, 2: 0.25, 3: 0.15}
+# Of the films: these have two shots with different people.
 CUT_SHARE = 0.1
-"""Of the films: these have two shots with different people."""
 
 
 class InvalidFootage(InputError):
@@ -111,7 +113,7 @@ def film_footage(output: Path, truth: Path, plan: Plan) -> list[TrueFilm]:
         unfinished.mkdir()
         for number, shots in enumerate(_cast(plan, dice)):
             films.append(_film(unfinished, number, shots, plan, dice))
-            logger.info("%s, %d of %d", films[-1].name, number + 1, plan.films)
+            LOGGER.info("%s, %d of %d", films[-1].name, number + 1, plan.films)
         studio = Studio(unfinished, plan.seed, plan.seconds, plan.drawn_fps, draw)
         for kind, (make, reason) in UNPLEASANT.items():
             for number in range(plan.unpleasant):

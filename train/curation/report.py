@@ -1,6 +1,8 @@
 """The report of a dataset, one HTML page: the funnel, similarities with the bands drawn in, pairs as
 pictures."""
 
+from __future__ import annotations
+
 import base64
 import html
 from collections.abc import Sequence
@@ -18,8 +20,8 @@ from train.curation.mining import PAIR_KINDS
 from train.curation.models import Preset
 from train.curation.pairing import Cast, read_cast
 
+# Whose similarities are drawn; of more, as many at random.
 MAX_PEOPLE = 2000
-"""Whose similarities are drawn; of more, as many at random."""
 SHOWN_PAIRS = 8
 SHOWN_FILES = 200
 THUMBNAIL_PX = 112

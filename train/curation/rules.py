@@ -3,6 +3,8 @@
 The defaults are the paper's where it gives a number (data processing, supplement B); the others are ours.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from concat_id.errors import InputError

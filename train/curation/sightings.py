@@ -1,5 +1,7 @@
 """Step 2, from frames to faces: all that a detector and a recogniser report of a clip's sampled frames."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

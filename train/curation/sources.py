@@ -1,5 +1,7 @@
 """What is to be curated: the videos of a folder, or those that a CSV or Parquet file names, with captions."""
 
+from __future__ import annotations
+
 import csv
 import hashlib
 from collections import Counter
@@ -14,8 +16,8 @@ from concat_id.errors import InputError
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 SIDECAR_SUFFIXES = (".txt", ".csv", ".json", ".parquet")
 COLUMNS = ("video", "caption")
+# Of the beginning and of the end of a file: with its length they tell it from every other.
 FINGERPRINT_BYTES = 65_536
-"""Of the beginning and of the end of a file: with its length they tell it from every other."""
 
 
 class UnreadableSources(InputError):

@@ -4,6 +4,8 @@ Of a person's usable faces, those that agree with the order and look here, each 
 sharpest: five moments that differ as much as the clip allows.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,9 +23,9 @@ from train.curation.rules import ReferenceRules
 from train.curation.sightings import Sightings
 from train.curation.verdicts import Reason
 
+# Side of the crop whose sharpness is measured: a face with fewer pixels is less sharp there, as it should
+# be.
 SHARPNESS_PX = 112
-"""Side of the crop whose sharpness is measured: a face with fewer pixels is less sharp there, as it should
-be."""
 
 
 @dataclass(frozen=True, eq=False)

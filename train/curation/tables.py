@@ -9,6 +9,8 @@
 `status` is "kept" or "dropped"; `reason` is one of `verdicts.REASONS`, and `detail` a sentence.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self

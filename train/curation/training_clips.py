@@ -1,5 +1,7 @@
 """Examples of a curated dataset as a model takes them: clips cut to length and size, references on black."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,10 @@ from concat_id.errors import InputError
 from train.curation.clips import SAFE_INPUT, upright
 from train.curation.mining import PAIR_KINDS, PairKind
 
+# Frames are not shrunk before they are fitted.
 WHOLE_PX = 2**14
-"""Frames are not shrunk before they are fitted."""
+# Times of frames are fractions of a clock's ticks.
 TOLERANCE_S = 1e-3
-"""Times of frames are fractions of a clock's ticks."""
 
 
 class NothingToTrainOn(InputError):

@@ -4,6 +4,8 @@
 None where it must keep it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,8 +23,8 @@ SIZE = (256, 256)
 FPS = 24
 ROTATED_DEGREES = 90
 AUDIO_HZ = 16_000
+# Nobody of the ordinary films has a seed from here on.
 STRANGERS = 50_000
-"""Nobody of the ordinary films has a seed from here on."""
 
 People = tuple[int, ...]
 Draw = Callable[[Scenes, int, int], np.ndarray]

@@ -1,5 +1,7 @@
 """Why something is not kept: every row carries its status, a reason to count by and a sentence to read."""
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 Status = Literal["kept", "dropped"]

@@ -3,6 +3,8 @@
 A file's name says what it is of and by which rules it came about; a result by other rules is another file.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
@@ -18,8 +20,8 @@ from concat_id.files.atomic import replacing
 from train.curation.rules import Rules
 
 Step = Literal["clips", "faces", "references", "cut_outs"]
+# Of the steps' code; a higher one redoes everything.
 VERSION = 1
-"""Of the steps' code; a higher one redoes everything."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ Without a checkpoint it is `.train/WHAT/last.ckpt`. An adapter is a LoRA, which 
 loads on what its training started from. Where a training averages its weights, those are exported.
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 from collections.abc import Callable

@@ -4,6 +4,8 @@ The reader is tried on clips of the test split first, and says in its file how o
 of whole faces gets its threshold from faces judged by eye, see `train.measure.whole_faces`.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 from pathlib import Path

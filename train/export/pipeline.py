@@ -1,5 +1,7 @@
 """Checkpoints of transformer, autoencoder and text encoder as a pipeline's folders, or as LoRAs on it."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import tempfile

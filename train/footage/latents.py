@@ -22,6 +22,8 @@ and its metadata holds the captions as JSON, by what is given by pictures: "", "
 again, so that the command can be interrupted and prolonged.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging
@@ -52,13 +54,13 @@ from train.footage.synthetic_footage import (
 from train.pictures.reference_pictures import add_reference_noise
 from train.precision import autocast
 
-logger = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 SIZE = 128
 FRAMES_OF_A_CLIP = 17
 SHARD_CLIPS = 200
+# Rendered at once; more do not fit the cache, fewer waste calls.
 CHUNK_FRAMES = 170
-"""Rendered at once; more do not fit the cache, fewer waste calls."""
 ENCODED_AT_ONCE = 64
 
 
@@ -247,7 +249,7 @@ def main() -> None:
         # Stills and clips, and the shards among them, show different people.
         seed = (options.frames * 100_000 + index) * SHARD_CLIPS
         make_shard(vae, embedder, path, plan, seed=seed, clips=clips)
-        logger.info("%s", path)
+        LOGGER.info("%s", path)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ as many as the metadata's `takes` says, and share their references, which are of
 (`pairs.cross_video`).
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging
@@ -36,14 +38,14 @@ from train.footage.latents import (
 )
 from train.footage.synthetic_footage import film, sample_moments, see_faces
 
-logger = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 TAKES = 2
 REFERENCES = 3
 SHARD_SCENES = 100
 SCENES_AT_ONCE = 20
+# Added to a scene's seed, it gives the clip that its references are taken from.
 REFERENCE_SEEDS = 500_000_000
-"""Added to a scene's seed, it gives the clip that its references are taken from."""
 
 
 def draw_expressions(count: int, takes: int, generator: Generator) -> list[list[str]]:
@@ -150,7 +152,7 @@ def main() -> None:
             continue
         seed = (options.frames * 100_000 + 50_000 + index) * SHARD_SCENES
         make_shard(vae, embedder, path, seed=seed, frames=options.frames, split=options.split)
-        logger.info("%s", path)
+        LOGGER.info("%s", path)
 
 
 if __name__ == "__main__":

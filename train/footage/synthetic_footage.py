@@ -4,6 +4,8 @@ Of the detector, the recogniser and the segmenter that look at real footage, the
 for the first and the last. Axes: B clips, J sampled frames, P people, G pictures of a kind, S picture size.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +16,12 @@ from train.curation.order import agrees_with_order, order_people
 from train.curation.recognition import FaceEmbedder
 from train.pictures.reference_pictures import prepare_garments, prepare_references
 
+# By number of people: footage does not have pixels; a face is cut from a sharper rendering of its moment.
 SHARP_SIZES = {1: 192, 2: 256, 3: 320}
-"""By number of people: footage does not have pixels; a face is cut from a sharper rendering of its moment."""
+# Of five that must show for a detector to find the face; a stored reference shows all five.
 MIN_LANDMARKS_FOUND = 3
-"""Of five that must show for a detector to find the face; a stored reference shows all five."""
+# Of the frame; less is not worth a reference.
 MIN_GARMENT_SHARE = 0.02
-"""Of the frame; less is not worth a reference."""
 WORN_GARMENTS = 2
 PLACE_VIEWS = 2
 

@@ -6,6 +6,8 @@ First footage is made, then stills are learned, then more footage, then clips wi
 averaged weights lie in the output at any time; `python -m train.export live` makes a pipeline of them.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging
@@ -29,8 +31,8 @@ from train.transformer.training import build_transformer, with_reference_adaln
 LOGGER = logging.getLogger(__name__)
 
 STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
+# Shares of the time in which footage is made; of the stills', the rest goes to portraits.
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
-"""Shares of the time in which footage is made; of the stills', the rest goes to portraits."""
 PEOPLE_AT_ONCE = 2500
 STILLS_AMONG_CLIPS = 0.15
 SAVE_SECONDS = 45

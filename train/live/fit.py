@@ -4,6 +4,8 @@ Every batch is of one task and of as many tokens as any other. The takes of a sc
 the same noise, references and dropout: what their captions differ in can be weighed by itself.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import time

@@ -7,6 +7,8 @@ are of other occasions: other clothes, poses and expressions.
 Axes: S scenes, P people, K pictures of a person, C, F, H, W of latents, N tokens of a caption.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -27,19 +29,19 @@ from train.text.encoder import tokenize
 
 TAKES = 2
 PICTURES_PER_PERSON = 4
+# px at which a portrait is drawn: its face is cut out of it.
 SHARP_SIZE = 160
-"""px at which a portrait is drawn: its face is cut out of it."""
+# How often the expression of one of several people differs between takes.
 OTHER_EXPRESSION_SHARE = 0.6
-"""How often the expression of one of several people differs between takes."""
+# How often somebody's movement does, in clips.
 OTHER_MOTION_SHARE = 0.5
-"""How often somebody's movement does, in clips."""
 ENCODED_AT_ONCE = 1024
+# By number of people: what of a scene may be given by pictures besides the faces.
 GIVENS: dict[int, tuple[tuple[Given, ...], ...]] = {
     1: ((), ("garment",), ("background",), ("garment", "background")),
     2: ((), ("background",)),
     3: ((), ("background",)),
 }
-"""By number of people: what of a scene may be given by pictures besides the faces."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@
 Prints the peak signal-to-noise ratio over whole clips, over faces, and of reference stills, in dB.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -8,6 +8,8 @@ how often the right one is found in the true rendering of its scene, and in the 
 generated video can be expected to do better in the evaluation.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -8,6 +8,8 @@ found); in how many clips the people are told apart and ordered as they stood; w
 dropped for what; and whether every unpleasant file was refused for its own reason.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 from dataclasses import dataclass
@@ -22,8 +24,8 @@ from train.curation.mining import PAIR_KINDS
 from train.curation.pairing import Cast, read_cast
 from train.curation.rendered_footage import TrueFilm, read_truth
 
+# Of a clip's length that one shot must cover: else it is of no one shot.
 MIN_OVERLAP = 0.8
-"""Of a clip's length that one shot must cover: else it is of no one shot."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ each kind of picture of the test split: recall at IoU .5, false faces per 100 pi
 mean error as a share of the distance between the eyes.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,8 +29,8 @@ PICTURES = 240
 EMPTY_PICTURES = 160
 LARGE_SIZE = 512
 LARGE_PICTURES = 24
+# Smaller faces, as a share of the picture's height, are neither asked for nor counted as false.
 SMALLEST_SHARE = 0.08
-"""Smaller faces, as a share of the picture's height, are neither asked for nor counted as false."""
 CANVAS_SIZE = 256
 Search = Callable[[np.ndarray], list[Face]]
 

@@ -7,6 +7,8 @@ right caption of a clip comes first of 64. The reader: how often it is right, on
 that are soft and noisy as generated ones are.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -9,6 +9,8 @@ truth itself reaches through the autoencoder, which is the judges' ceiling. A cl
 each noise level, a still .5 s.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Iterator

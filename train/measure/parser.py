@@ -7,6 +7,8 @@ Prints intersection over union of every occurring label, and their mean; of the 
 whole people against everything else.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

@@ -8,6 +8,8 @@ in a thousand; with true landmarks, and with the pack's own detector before the 
 counts as rejected).
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -7,6 +7,8 @@ autoencoder, were shuffled and called whole or broken by eye. The threshold was 
 numbers; the agreement on the others is what counts.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path

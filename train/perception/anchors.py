@@ -7,6 +7,8 @@ distances to the left, top, right and bottom, key points are x, y offsets, both 
 Axes: B pictures, N anchors, G faces.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,10 +16,10 @@ import torch
 from torch import Tensor
 
 STRIDES: tuple[int, int, int] = (8, 16, 32)
+# Widths of a cell's two anchors, in strides.
 ANCHOR_SIZES: tuple[int, int] = (2, 4)
-"""Widths of a cell's two anchors, in strides."""
+# States of a face slot: to be found; neither rewarded nor punished; empty.
 FACE, IGNORED, NOTHING = 1, -1, 0
-"""States of a face slot: to be found; neither rewarded nor punished; empty."""
 
 
 @dataclass(frozen=True)

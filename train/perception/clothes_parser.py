@@ -4,6 +4,8 @@
     python -m train fit --config train/configs/clothes_parser.yaml
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

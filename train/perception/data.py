@@ -4,6 +4,8 @@ Every module renders its chunks once into `.train/perception/` (the first run ta
 does) and makes its examples batch by batch with torch operations, in the training process.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +40,7 @@ CUT_OUT_SHARE = 0.5
 class Batches(IterableDataset):
     """An endless, or a fixed number of, batches made by a data module."""
 
-    def __init__(self, data: "PerceptionData", pictures: Pictures, seed: int, length: int | None) -> None:
+    def __init__(self, data: PerceptionData, pictures: Pictures, seed: int, length: int | None) -> None:
         self.data, self.pictures, self.seed, self.length = data, pictures, seed, length
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -3,6 +3,8 @@
 Axes: B canvases, G = 2 x P face slots, S canvas size.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -12,11 +14,11 @@ from train.perception.anchors import FACE, IGNORED, NOTHING
 from train.perception.picture_cache import Pictures
 from train.pictures.alignment import transform_points, warp
 
+# Smallest and largest height of a face, as a share of the canvas.
 FACE_SHARES: tuple[float, float] = (0.07, 1.0)
-"""Smallest and largest height of a face, as a share of the canvas."""
 SMALLEST_FACE_PX = 9.0
+# Radians; heads already tilt by themselves.
 LARGEST_ROLL = 0.2
-"""Radians; heads already tilt by themselves."""
 
 
 def compose_canvases(

@@ -6,6 +6,8 @@ A batch holds `pictures` (B, 3, H, W) in [0, 1], H and W multiples of 32, `boxes
 (B, G, 5, 2) in px, and `states` (B, G), see `train.perception.anchors`.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,8 +23,8 @@ from train.perception.anchors import (
     make_anchors,
 )
 
+# Slow: batches of few large canvases and of many small ones take turns.
 NORM_MOMENTUM = 0.03
-"""Slow: batches of few large canvases and of many small ones take turns."""
 
 
 def conv_unit(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:

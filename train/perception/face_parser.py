@@ -3,6 +3,8 @@
 python -m train fit --config train/configs/face_parser.yaml
 """
 
+from __future__ import annotations
+
 from train.perception.parser import LabelMap, Parser
 
 LABEL_MAP = LabelMap(

@@ -3,6 +3,8 @@
 A batch holds `pixel_values` (B, 3, H, W) in [0, 1] and `labels` (B, H, W) long. Axes: K labels.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

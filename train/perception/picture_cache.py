@@ -8,6 +8,8 @@ the split and the chunk number.
 Axes: N pictures, P = 3 slots for people, H = W.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +28,8 @@ PICTURE_SIZE = 128
 CHUNK_IDENTITIES = 64
 MAX_PEOPLE = 3
 BATCH = 16
+# Room for the numbers of a chunk's scenes, which are also their seeds.
 SCENES_PER_CHUNK = 10_000
-"""Room for the numbers of a chunk's scenes, which are also their seeds."""
 FRAMES_PER_SCENE = 2
 NOBODY = -1
 
@@ -89,11 +91,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def rows(self, index: Tensor) -> "Pictures":
+    def rows(self, index: Tensor) -> Pictures:
         """The pictures with these numbers."""
         return Pictures(**{name: value[index] for name, value in vars(self).items()})
 
-    def of_one_person(self) -> "Pictures":
+    def of_one_person(self) -> Pictures:
         """The pictures that show one counted person alone."""
         counted = (self.identities[:, 0] != NOBODY) & self.present[:, 0]
         return self.rows(counted.nonzero().squeeze(1))

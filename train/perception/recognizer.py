@@ -7,6 +7,8 @@ A batch holds `crops` (B, 3, 112, 112) in [0, 1], aligned as insightface's `norm
 `identities` (B,) long, numbered from 0.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

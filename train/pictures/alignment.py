@@ -4,10 +4,13 @@ Axes: B faces, H and W picture size, S crop size. Points are x, y in pixels, a p
 numbers.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# Where both eyes, the nose and both mouth corners lie in a 112 px crop (insightface ``arcface_dst``).
 ARCFACE_POINTS: tuple[tuple[float, float], ...] = (
     (38.2946, 51.6963),
     (73.5318, 51.5014),
@@ -15,7 +18,6 @@ ARCFACE_POINTS: tuple[tuple[float, float], ...] = (
     (41.5493, 92.3655),
     (70.7299, 92.2041),
 )
-"""Where both eyes, the nose and both mouth corners lie in a 112 px crop (insightface ``arcface_dst``)."""
 
 
 def estimate_similarity(source: Tensor, target: Tensor) -> Tensor:

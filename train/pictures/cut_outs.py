@@ -4,6 +4,8 @@ What `concat_id.references.garments` and `concat_id.references.backgrounds` do t
 finds something, done to batches where the truth, or what a parser might take for it, is.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,10 +14,10 @@ from concat_id.people.labels import BACKGROUND
 from concat_id.references.garments import MARGIN
 
 RAGGEDNESS = 0.35
+# Lumps along a picture's side.
 RAGS = 14
-"""Lumps along a picture's side."""
+# As in a picture of 128 px.
 PEOPLE_MARGIN_PX = 3
-"""As in a picture of 128 px."""
 
 
 def roughen(masks: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,6 +3,8 @@
 Frames are (B, 3, H, W) in [0, 1]; every amount is drawn per picture from the given generator.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

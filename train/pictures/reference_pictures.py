@@ -6,14 +6,16 @@ would remain (method of the authors' inference code). Garments: cut out by the m
 paper's reference noise. Only garments may be mirrored: a mirrored face is another face.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Generator, Tensor
 
 from concat_id.references.prepare import MASKED_LABELS, MIN_KEPT_SHARE
 from train.pictures.alignment import align_faces, warp
 
+# Of the picture's side that the longer side of a garment fills.
 GARMENT_SHARE = 0.94
-"""Of the picture's side that the longer side of a garment fills."""
 
 
 def prepare_references(frames: Tensor, labels: Tensor, landmarks: Tensor, size: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Training batches of the CLIP: pictures and captions, people's garments and places alone and with them."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import torch
@@ -17,8 +19,8 @@ from train.scoring.clip import INPUT_SIZE as CLIP_SIZE
 from train.scoring.clip import TOKENIZER, train_tokenizer
 from train.scoring.companion_cache import Companions, load_companions
 
+# Of the garments, and of the places, in a batch for CLIP: all of one kind, and so hard to tell apart.
 ALIKE_SHARE = 0.5
-"""Of the garments, and of the places, in a batch for CLIP: all of one kind, and so hard to tell apart."""
 
 
 class CaptionData(OnePerson):

@@ -9,6 +9,8 @@ A batch holds pictures, (B, 3, 64, 64) in [0, 1], and `input_ids`, `attention_ma
 around them.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

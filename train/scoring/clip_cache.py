@@ -4,6 +4,8 @@ A chunk holds 128 clips of 8 frames, 96 px wide, rendered on demand and never ag
 from the split and the chunk number. Axes: N clips, T = 8 frames, H = W.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +31,13 @@ CLIP_SIZE = 96
 CHUNK_CLIPS = 128
 BATCH = 16
 FIRST_SEED = 700_000_000
+# What can be read from a clip, and its categories.
 TOPICS: dict[str, tuple[str, ...]] = {
     "expression": EXPRESSIONS,
     "motion": MOTIONS,
     "garment": GARMENTS,
     "place": PLACES,
 }
-"""What can be read from a clip, and its categories."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Clips:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def rows(self, index: Tensor) -> "Clips":
+    def rows(self, index: Tensor) -> Clips:
         """The clips with these numbers."""
         return Clips(**{name: value[index] for name, value in vars(self).items()})
 

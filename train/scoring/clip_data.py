@@ -1,5 +1,7 @@
 """Training batches of the models that watch videos, drawn from the clip cache."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

@@ -5,6 +5,8 @@ They belong to those scenes of the picture cache in which the camera films one p
 Axes: N scenes, H = W.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from itertools import islice
@@ -43,7 +45,7 @@ class Companions:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def rows(self, index: Tensor) -> "Companions":
+    def rows(self, index: Tensor) -> Companions:
         """Those with these numbers."""
         return Companions(**{name: value[index] for name, value in vars(self).items()})
 

@@ -3,6 +3,8 @@
 In latents, where such models work, and in pixels. Axes: B faces, C channels, H, W in cells or px.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import torch
@@ -20,8 +22,8 @@ PARTS: tuple[tuple[tuple[int, ...], float], ...] = (
     ((1, 2, 4), 0.5),
     ((0, 1, 2, 3, 4), 0.55),
 )
+# Of values (B, C, H, W) and of others' like them, the distance of the eyes in cells, and a generator.
 Operation = Callable[[Tensor, Tensor, float, Generator], Tensor]
-"""Of values (B, C, H, W) and of others' like them, the distance of the eyes in cells, and a generator."""
 
 
 def mask_parts(landmarks: Tensor, height: int, width: int, generator: Generator) -> Tensor:

@@ -6,6 +6,8 @@ A batch holds `frames` (B, 8, 3, 96, 96) in [0, 1] and, under the names of the t
 Axes: T frames, D width.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

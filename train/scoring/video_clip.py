@@ -5,6 +5,8 @@
 A batch holds `frames` (B, 8, 3, 64, 64) in [0, 1], and `input_ids`, `attention_mask` (B, L) of the captions.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import torch

@@ -7,6 +7,8 @@ step from the truth under much noise, which is smeared. All are cut out where th
 face.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 from collections.abc import Iterator
@@ -49,8 +51,8 @@ CLIPS = 4
 GROUPS = 6
 DRAWN, LARGE = 200, 12
 RETAKE_SHARE = 0.6
+# Mean difference of pixels in the damaged part below which a face counts neither as whole nor as broken.
 LEAST_CHANGE = 0.035
-"""Mean difference of pixels in the damaged part below which a face counts neither as whole nor as broken."""
 WHOLE, BROKEN = 1, 0
 
 

@@ -6,6 +6,8 @@ A batch holds `crops` (B, 3, 112, 112) in [0, 1] and `whole` (B,), 1 or 0; see
 `train.scoring.whole_face_data`.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,8 +16,8 @@ from concat_id.evaluation.wholeness import CROP_PX
 from train.optimizer import MuonModule
 from train.perception.detector import ResidualBlock, conv_unit
 
+# So far the labels are from 0 and 1: some damage does not show, and some true faces look broken.
 SMOOTHING = 0.02
-"""So far the labels are from 0 and 1: some damage does not show, and some true faces look broken."""
 
 
 class WholeFaceNetwork(nn.Module):

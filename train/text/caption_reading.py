@@ -11,6 +11,8 @@ A batch holds `captions`, B strings, and under every topic category numbers (B, 
 right, -1 where there is none; of the place, the first column alone is used.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

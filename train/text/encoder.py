@@ -6,6 +6,8 @@ The tokenizer is byte-level BPE learned from the captions of the synthetic peopl
 token each, and any other word falls apart into pieces, in the end into bytes, so that nothing is unknown.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterable
 from pathlib import Path

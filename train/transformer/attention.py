@@ -4,6 +4,8 @@ torch's fused kernel spares memory that short sequences do not need, and takes l
 (`tests/benchmarks/benchmark_attention.py`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

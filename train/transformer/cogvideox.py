@@ -3,6 +3,8 @@
 It starts from a diffusers folder on CogVideoX, such as `convert` writes, on latents of its autoencoder.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

@@ -3,6 +3,8 @@
 Axes: B clips, T frames, C latent channels, F latent frames, H, W in px, h, w latent size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,10 +21,10 @@ from train.pictures.reference_pictures import prepare_references
 from train.transformer.flow_matching import interpolate
 
 NUM_FRAMES = 17
+# Latent frames decoded at once; clips one by one.
 DECODED_FRAMES = 8
-"""Latent frames decoded at once; clips one by one."""
+# Added to the scenes' seed, it gives the portraits that they are told of.
 PORTRAIT_SEEDS = 500_000_000
-"""Added to the scenes' seed, it gives the portraits that they are told of."""
 
 
 @dataclass(frozen=True)

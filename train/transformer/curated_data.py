@@ -8,6 +8,8 @@ has no masks of all its frames, `captions`, `task`, and `takes`, 1. Clips of one
 people.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +40,7 @@ def load_vae(folder: Path) -> AutoencoderKLWan:
 class PairBatches(IterableDataset):
     """Endless batches of clips with as many people each, encoded by the autoencoder."""
 
-    def __init__(self, module: "PairsDataModule") -> None:
+    def __init__(self, module: PairsDataModule) -> None:
         self.module, self.vae = module, load_vae(module.vae)
         self.groups: dict[int, list[Example]] = defaultdict(list)
         for example in read_examples(module.dataset, module.pairs, module.shape):

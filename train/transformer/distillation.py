@@ -8,6 +8,8 @@ several guided steps of the teacher lead. Teacher and student are the same trans
 LoRA, so that the student is a small file beside the model.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

@@ -3,6 +3,8 @@
 `sigma` is 1 at pure noise and 0 at the clean sample; the timestep a transformer sees is 1000 sigma.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Generator, Tensor
 

@@ -1,5 +1,7 @@
 """A callback that lets one watch a model learn: a sheet of sampled videos after each validation."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import lightning as L

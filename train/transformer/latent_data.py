@@ -8,6 +8,8 @@ there is that reference; `faces` (B, F, H, W) in [0, 1]; `captions`, B strings; 
 string; `takes`, how many in a row are retakes of one scene.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -7,6 +7,8 @@ Batches come from `train.transformer.latent_data`, which says what they hold. Se
 by `--trainer.devices 2 --trainer.strategy ddp`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -34,14 +36,14 @@ EMBEDDED_CONFIG: dict[str, Any] = {
     "text_dim": 192,
 }
 
+# A noise level at which a picture hardly shows what its caption says.
 WORDS_ALONE = 0.95
-"""A noise level at which a picture hardly shows what its caption says."""
 
+# What the transformer is told besides the noisy latents: its arguments of these names.
 Given = dict[str, Tensor | Collection[int] | None]
-"""What the transformer is told besides the noisy latents: its arguments of these names."""
 
+# Transformer, text encoder and tokenizer.
 Parts = tuple[ModelMixin, PreTrainedModel, PreTrainedTokenizerBase]
-"""Transformer, text encoder and tokenizer."""
 
 # What a LoRA changes: queries, keys, values and outputs of all attentions, and the feed-forward layers.
 LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn?\.net\.0\.proj|ffn?\.net\.2)"

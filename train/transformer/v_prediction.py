@@ -4,6 +4,8 @@
 timestep a transformer sees is a whole number, from 0 to 999.
 """
 
+from __future__ import annotations
+
 from functools import cache
 
 from diffusers import CogVideoXDDIMScheduler

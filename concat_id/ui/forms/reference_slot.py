@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from concat_id.ui.tasks import SlotKind
 
 Prepare = Callable[[Reference], "PreparedReference"]
+# By the name of the preset that needs the reference.
 PrepareFor = Callable[[str], Prepare]
-"""By the name of the preset that needs the reference."""
+# Takes a reference and the name of the preset by whose tools a person is described.
 Describe = Callable[..., "Traits"]
-"""Takes a reference and the name of the preset by whose tools a person is described."""
 
 THUMBNAIL_MARGIN = 0.35
 # What was looked for and not found: the picture may be right all the same.

@@ -1,5 +1,7 @@
 """The per-frame curve of the identity score, drawn as inline SVG; a frame pointed at shows its face."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import zip_longest
 

@@ -1,5 +1,7 @@
 """Small footage with known truth, and the dataset that curation makes of it; nobody may change either."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """A whole run on small footage: right pairs, every file named with its reason, and a run that goes on."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

@@ -1,5 +1,7 @@
 """The real presets' parts at toy size, by the real classes: words to masks, masks to places, votes."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

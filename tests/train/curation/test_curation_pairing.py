@@ -1,5 +1,7 @@
 """Pairs at any size, on embeddings with planted people; and who of a benchmark is seen in training."""
 
+from __future__ import annotations
+
 import csv
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The steps of curation one by one: clips, people, references, on footage and on arrays made by hand."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Training from a curated dataset: what a batch holds, and a few steps of the recipe."""
 
+from __future__ import annotations
+
 import csv
 import re
 from pathlib import Path
