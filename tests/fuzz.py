@@ -26,7 +26,7 @@ from concat_id.models.lora import merge_lora, read_lora
 from concat_id.output.video import read_video, write_video
 from concat_id.references.pictures import load_picture
 from concat_id.references.reference import Reference
-from concat_id.studio.restore import recall_video
+from concat_id.studio.restore import restore_job
 from concat_id.studio.runs import Library
 
 CASES = Path(__file__).with_name("cases")
@@ -54,7 +54,7 @@ def build_targets(folder: Path) -> dict[str, Target]:
     report = {"job": _job().to_dict(), "references": [{"pixels_sha256": "0" * 64}], "scores": None}
     video = write_video(_frames(), 8, folder / "good.mp4", report).read_bytes()
     targets["MP4"] = Target(video, ".mp4", read_video)
-    targets["restored MP4"] = Target(video, ".mp4", lambda path: recall_video(path, [], []))
+    targets["restored MP4"] = Target(video, ".mp4", lambda path: restore_job(path, [], []))
     targets["WebM"] = Target((CASES / "no-frame-rate.webm").read_bytes(), ".webm", read_video)
     text = json.dumps(report).encode()
     targets["sidecar"] = Target(text, ".json", lambda path: Job.load(path).resolve())

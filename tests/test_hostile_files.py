@@ -29,7 +29,7 @@ from concat_id.output.video import Video, read_video
 from concat_id.references.pictures import load_picture
 from concat_id.references.reference import Reference
 from concat_id.settings import Settings
-from concat_id.studio.restore import recall_video
+from concat_id.studio.restore import restore_job
 
 
 def answer(call: Callable[[], Any]) -> Any:
@@ -57,7 +57,7 @@ def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], A
     def drop(data: bytes) -> Any:
         path = tmp_path / "dropped.mp4"
         path.write_bytes(data)
-        found = answer(lambda: recall_video(path, [], []))
+        found = answer(lambda: restore_job(path, [], []))
         assert list(tmp_path.iterdir()) == [path]
         return found
 

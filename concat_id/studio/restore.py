@@ -13,7 +13,7 @@ from concat_id.references.pictures import load_picture
 from concat_id.studio.runs import Run, read_digests
 
 
-def recall_video(path: Path, runs: Iterable[Run], examples: Iterable[Path]) -> Job:
+def restore_job(path: Path, runs: Iterable[Run], examples: Iterable[Path]) -> Job:
     """The job that made a video, resolved.
 
     The pictures are not in the file, but what identifies them is.

@@ -26,13 +26,19 @@ from concat_id.ui.forms.draw_someone import draw_swatches
 from concat_id.ui.forms.form import build_form_tab, wire_form_tab
 from concat_id.ui.forms.multi import build_multi_tab, wire_multi_tab
 from concat_id.ui.models import draw_header
-from concat_id.ui.page_context import DescribePerson, Desk, PrepareReference, build_visitor, greet_visitor
+from concat_id.ui.page_context import (
+    DescribePerson,
+    PageContext,
+    PrepareReference,
+    build_visitor,
+    greet_visitor,
+)
 from concat_id.ui.panel.sidebar import build_sidebar
 from concat_id.ui.results import build_results_tab
 from concat_id.ui.runs.tab import build_runs_tab, wire_runs_tab
 from concat_id.ui.scripts import read_script
 from concat_id.ui.server.admission import open_queue
-from concat_id.ui.server.forwarded_for import KeepCaller
+from concat_id.ui.server.forwarded_for import ClientAddressMiddleware
 from concat_id.ui.server.refusals import answer_in_sentences
 from concat_id.ui.tasks import BACKGROUND, MULTI, SINGLE, TRY_ON, TaskForm
 from concat_id.ui.texts import FOOTNOTE, TITLE
@@ -54,8 +60,8 @@ class TabKind:
     id: str  # of a form: its task
     label: str
     tasks: tuple[Task, ...]
-    build: Callable[[Desk], Any]  # gives the tab's components
-    wire: Callable[[Any, Desk], None]
+    build: Callable[[PageContext], Any]  # gives the tab's components
+    wire: Callable[[Any, PageContext], None]
 
 
 def _form(form: TaskForm) -> TabKind:
@@ -108,7 +114,7 @@ def build_demo(
         gr.HTML(draw_header(preset), container=False, elem_classes="cid-header")
         scores = build_sidebar([task for kind in kinds for task in kind.tasks], preset)
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
-        desk = Desk(
+        context = PageContext(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             models=tuple(name for name in PRESETS if name == preset or name in models),
@@ -126,12 +132,12 @@ def build_demo(
         with tabs.render():
             for kind in kinds:
                 with gr.Tab(kind.label, id=kind.id):
-                    built.append(kind.build(desk))
+                    built.append(kind.build(context))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
-        greet_visitor(desk)
+        greet_visitor(context)
         demo.load(None, js=read_script("name_examples"), api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
-            kind.wire(components, desk)
+            kind.wire(components, context)
     return open_queue(answer_in_sentences(demo), limits)
 
 
@@ -161,7 +167,7 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
         run_history=False,
         show_error=True,
         mcp_server=True,
-        app_kwargs={"middleware": [Middleware(KeepCaller)]},
+        app_kwargs={"middleware": [Middleware(ClientAddressMiddleware)]},
         ssr_mode=False,
         **options,
     )
@@ -172,10 +178,12 @@ def _find_results(folder: Path) -> list[TabKind]:
     reports = load_reports(folder)
     if not reports:
         return []
-    return [TabKind("results", "Results", (), lambda desk: build_results_tab(folder, reports), _wire_nothing)]
+    return [
+        TabKind("results", "Results", (), lambda context: build_results_tab(folder, reports), _wire_nothing)
+    ]
 
 
-def _wire_nothing(tab: None, desk: Desk) -> None:
+def _wire_nothing(tab: None, context: PageContext) -> None:
     """Results are only looked at."""
 
 

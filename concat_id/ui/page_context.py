@@ -60,7 +60,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Desk:
+class PageContext:
     """What every page is built and connected with.
 
     A form listens to `restored` and takes the jobs of its task; the page of comparisons listens to
@@ -147,9 +147,11 @@ def build_visitor() -> gr.BrowserState:
     return gr.BrowserState("", storage_key="concat-id-visitor", secret=BROWSER_SECRET)
 
 
-def greet_visitor(desk: Desk) -> None:
+def greet_visitor(context: PageContext) -> None:
     """Give a browser that comes for the first time its token, without asking the server."""
-    desk.blocks.load(None, desk.visitor, desk.visitor, js=read_script("new_token"), api_visibility="private")
+    context.blocks.load(
+        None, context.visitor, context.visitor, js=read_script("new_token"), api_visibility="private"
+    )
 
 
 def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Component]) -> None:
@@ -163,7 +165,9 @@ def keep_values(blocks: gr.Blocks, key: str, form: Mapping[str, gr.components.Co
     storage_key = "-".join(["concat-id", key, *form])
     # A link to a run says what the form should hold: what it held before stays out of the way.
     kept = gr.BrowserState(None, storage_key=storage_key, secret=BROWSER_SECRET)
-    blocks.load(None, [kept, *components], components, js=read_script("recall"), api_visibility="private")
+    blocks.load(
+        None, [kept, *components], components, js=read_script("restore_values"), api_visibility="private"
+    )
     gr.on(
         [component.change for component in components],
         None,

@@ -25,7 +25,7 @@ from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import summarize
 from concat_id.settings import Settings
 from concat_id.studio.comparison import check_comparable, name_differences, vary
-from concat_id.studio.restore import recall_video
+from concat_id.studio.restore import restore_job
 from concat_id.studio.runs import ORDERS, Library, Run
 from concat_id.ui.runs.run_card import describe_age, draw_run
 
@@ -169,10 +169,10 @@ def test_the_archive_holds_everything_once(library: Library, picture: Path) -> N
 
 def test_a_video_finds_its_picture_among_the_runs_or_the_examples(library: Library, picture: Path) -> None:
     run = make_run(library, ANN, picture, num_inference_steps=3)
-    assert recall_video(run.video, [run], []) == run.job
-    (reference,) = recall_video(run.video, [], [picture]).references
+    assert restore_job(run.video, [run], []) == run.job
+    (reference,) = restore_job(run.video, [], [picture]).references
     assert reference.picture == str(picture) and reference.face_index == 1
-    job = recall_video(run.video, [], [])
+    job = restore_job(run.video, [], [])
     assert job.references[0].picture == "" and job.settings == run.job.settings
 
 
@@ -188,9 +188,9 @@ def test_a_video_of_others_is_refused(tmp_path: Path) -> None:
     ):
         path = write_video(frames, 8, tmp_path / "other.mp4", metadata)
         with pytest.raises(InputError):
-            recall_video(path, [], [])
+            restore_job(path, [], [])
     with pytest.raises(ForeignVideo, match="carries no settings"):
-        recall_video(write_video(frames, 8, tmp_path / "plain.mp4"), [], [])
+        restore_job(write_video(frames, 8, tmp_path / "plain.mp4"), [], [])
 
 
 def test_videos_are_named_by_what_differs(library: Library, picture: Path) -> None:

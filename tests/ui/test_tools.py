@@ -12,7 +12,7 @@ from conftest import serve_studio
 from studio import Studio
 
 from concat_id.limits import Limits
-from concat_id.ui.server.forwarded_for import KeepCaller
+from concat_id.ui.server.forwarded_for import ClientAddressMiddleware
 
 
 def address(studio: Studio) -> str:
@@ -93,5 +93,5 @@ def test_a_caller_of_tools_cannot_make_an_address_up(path: str, kept: bytes) -> 
 
     headers = [(b"x-forwarded-for", b"made up"), (b"accept", b"*/*")]
     scope = {"type": "http", "path": path, "client": ("198.51.100.7", 5000), "headers": headers}
-    await_it(KeepCaller(app)(scope, None, None))
+    await_it(ClientAddressMiddleware(app)(scope, None, None))
     assert seen == {b"x-forwarded-for": kept, b"accept": b"*/*"}

@@ -16,9 +16,9 @@ from concat_id.studio.comparison import MAX_SIDES, TRAITS, check_comparable, nam
 from concat_id.studio.runs import Run
 from concat_id.ui.compare.ballot import Ballot, build_ballot, build_tally, cast_vote, wire_tally
 from concat_id.ui.compare.drawing import TRANSPORT, draw_notice, draw_scores, draw_side, draw_tally
-from concat_id.ui.compare.variation_panel import Making, build_making, wire_making
+from concat_id.ui.compare.variation_panel import VariationPanel, build_variation_panel, wire_variation_panel
 from concat_id.ui.events import QUIET, as_sentences
-from concat_id.ui.page_context import Compared, Desk
+from concat_id.ui.page_context import Compared, PageContext
 from concat_id.ui.panel.preview_area import show_clip
 from concat_id.ui.runs.run_card import describe_age
 from concat_id.ui.scripts import read_script
@@ -48,17 +48,17 @@ class CompareTab:
     notice: gr.HTML
     scores: gr.HTML
     ballot: Ballot
-    making: Making
+    variations: VariationPanel
 
     @property
     def shown(self) -> list[Any]:
         """What a choice of runs changes."""
         sides = [part for side in self.sides for part in (side.column, side.name, side.video)]
         others = [self.transport, self.notice, self.scores]
-        return [self.dealt, *sides, *others, *self.making.shown, *self.ballot.shown]
+        return [self.dealt, *sides, *others, *self.variations.shown, *self.ballot.shown]
 
 
-def build_compare_tab(desk: Desk) -> CompareTab:
+def build_compare_tab(context: PageContext) -> CompareTab:
     """Lay the tab out: the choice, the videos, the vote or the scores, and how to make another video."""
     with gr.Column(elem_id="compare-page", elem_classes="cid-wide"):
         chosen, blind = _build_choice()
@@ -68,10 +68,10 @@ def build_compare_tab(desk: Desk) -> CompareTab:
         notice = gr.HTML(container=False, elem_id="notice")
         group, questions, cast = build_ballot()
         scores = gr.HTML(container=False, elem_id="compare-scores")
-        making = build_making(PRESETS[desk.runner.preset])
+        variations = build_variation_panel(PRESETS[context.runner.preset])
         tally, export, csv = build_tally()
     ballot = Ballot(group, questions, cast, tally, export, csv)
-    return CompareTab(chosen, blind, gr.State(()), sides, transport, notice, scores, ballot, making)
+    return CompareTab(chosen, blind, gr.State(()), sides, transport, notice, scores, ballot, variations)
 
 
 def _build_choice() -> tuple[gr.Dropdown, gr.Checkbox]:
@@ -107,24 +107,24 @@ def _build_side(index: int) -> Side:
     return Side(column, name, video)
 
 
-def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
+def wire_compare_tab(tab: CompareTab, context: PageContext) -> None:
     """Connect the choice of runs, the blind test, and the making of another video."""
-    ballots = desk.ballots
+    ballots = context.ballots
 
     def deal(names: list[str], blind: bool) -> dict[Any, Any]:
-        runs = desk.library.open_all(names)
+        runs = context.library.open_all(names)
         if blind:
             random.shuffle(runs)
-        return show_runs(tab, desk, runs, blind=blind)
+        return show_runs(tab, context, runs, blind=blind)
 
     def vote(visitor: str, dealt: Sequence[str], *choices: int | None) -> dict[Any, Any]:
         with as_sentences():
-            runs = [desk.library.open(name) for name in dealt]
+            runs = [context.library.open(name) for name in dealt]
             cast_vote(ballots, visitor, runs, choices)
-        return {**show_runs(tab, desk, runs, blind=False), tab.ballot.tally: draw_tally(ballots.tally())}
+        return {**show_runs(tab, context, runs, blind=False), tab.ballot.tally: draw_tally(ballots.tally())}
 
     def refresh(chosen: Sequence[str], visitor: str) -> dict[Any, Any]:
-        choices = list_choices(desk.library.list(visitor))
+        choices = list_choices(context.library.list(visitor))
         # Gradio refuses a value that is no longer among the choices, before anybody can drop it.
         gone = [(DELETED, name) for name in chosen if name not in dict(choices).values()]
         return {
@@ -133,24 +133,24 @@ def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
         }
 
     def join(chosen: Sequence[str], new: Sequence[str], visitor: str) -> dict[Any, Any]:
-        choices = list_choices(desk.library.list(visitor))
-        return {tab.chosen: gr.Dropdown(choices, value=join_names(desk, chosen, new))}
+        choices = list_choices(context.library.list(visitor))
+        return {tab.chosen: gr.Dropdown(choices, value=join_names(context, chosen, new))}
 
     def take(compared: Compared, chosen: list[str], visitor: str) -> dict[Any, Any]:
         return join(chosen, compared.names, visitor)
 
-    desk.tabs.change(refresh, [tab.chosen, desk.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
-    desk.compared.change(take, [desk.compared, tab.chosen, desk.visitor], tab.chosen, **QUIET)
+    context.tabs.change(refresh, [tab.chosen, context.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
+    context.compared.change(take, [context.compared, tab.chosen, context.visitor], tab.chosen, **QUIET)
     gr.on([tab.chosen.change, tab.blind.input], deal, [tab.chosen, tab.blind], tab.shown, **QUIET)
     questions = list(tab.ballot.questions.values())
     tab.ballot.cast.click(
-        vote, [desk.visitor, tab.dealt, *questions], [*tab.shown, tab.ballot.tally], **QUIET
+        vote, [context.visitor, tab.dealt, *questions], [*tab.shown, tab.ballot.tally], **QUIET
     )
     wire_tally(tab.ballot, ballots)
-    wire_making(tab.making, desk, tab.chosen, join)
+    wire_variation_panel(tab.variations, context, tab.chosen, join)
 
 
-def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) -> dict[Any, Any]:
+def show_runs(tab: CompareTab, context: PageContext, runs: Sequence[Run], *, blind: bool) -> dict[Any, Any]:
     """The updates that show runs side by side.
 
     Args:
@@ -177,18 +177,18 @@ def show_runs(tab: CompareTab, desk: Desk, runs: Sequence[Run], *, blind: bool) 
         tab.notice: draw_notice(hindrance),
         tab.scores: draw_scores(runs, labels) if runs and not asking else "",
         **tab.ballot.show(len(runs) if asking else 0),
-        **(tab.making.offer(runs[0], desk.models) if runs else {}),
-        tab.making.group: gr.Column(visible=bool(runs) and not asking),
+        **(tab.variations.offer(runs[0], context.models) if runs else {}),
+        tab.variations.group: gr.Column(visible=bool(runs) and not asking),
     }
 
 
-def join_names(desk: Desk, chosen: Sequence[str], new: Sequence[str]) -> list[str]:
+def join_names(context: PageContext, chosen: Sequence[str], new: Sequence[str]) -> list[str]:
     """Add runs to those on screen; what cannot be compared with them takes their place."""
-    runs = desk.library.open_all(list(dict.fromkeys([*chosen, *new])))[-MAX_SIDES:]
+    runs = context.library.open_all(list(dict.fromkeys([*chosen, *new])))[-MAX_SIDES:]
     try:
         check_comparable(runs)
     except NotComparable:
-        runs = desk.library.open_all(new)
+        runs = context.library.open_all(new)
     return [run.name for run in runs]
 
 

@@ -25,7 +25,7 @@ from concat_id.ui.forms.settings import (
     fill_settings,
     wire_settings,
 )
-from concat_id.ui.page_context import Desk
+from concat_id.ui.page_context import PageContext
 from concat_id.ui.panel import preview_area as stage
 
 # The updates that put new runs beside the chosen ones; takes the names of both, and the visitor.
@@ -33,7 +33,7 @@ Join = Callable[[Sequence[str], Sequence[str], str], dict[Any, Any]]
 
 
 @dataclass(frozen=True)
-class Making:
+class VariationPanel:
     """The components."""
 
     group: gr.Column
@@ -81,7 +81,7 @@ class Making:
         return {**drawings, self.stop: gr.Button(visible=False)}
 
 
-def build_making(preset: Preset) -> Making:
+def build_variation_panel(preset: Preset) -> VariationPanel:
     """Lay it out: one click for each variation, and below them settings of one's own."""
     with gr.Column(visible=False, elem_id="making", elem_classes="cid-making") as group:
         gr.HTML("<h3>Compare the first with &hellip;</h3>", container=False)
@@ -93,45 +93,47 @@ def build_making(preset: Preset) -> Making:
         preview = gr.HTML(visible=False, elem_id="making-preview", elem_classes="cid-canvas", container=False)
         progress = gr.HTML(visible=False, elem_id="making-progress", container=False)
         stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-making")
-    return Making(group, variations, model, settings, make, stop, preview, progress)
+    return VariationPanel(group, variations, model, settings, make, stop, preview, progress)
 
 
-def wire_making(making: Making, desk: Desk, chosen: gr.Dropdown, join: Join) -> None:
+def wire_variation_panel(
+    panel: VariationPanel, context: PageContext, chosen: gr.Dropdown, join: Join
+) -> None:
     """Connect the buttons. Args: chosen: the names of the runs that are compared."""
-    outputs = [*making.running, chosen]
+    outputs = [*panel.running, chosen]
 
     def start(button: gr.Button, make_job: Callable[..., Job], form: Sequence[Any] = ()) -> Any:
         """Let a button run the job that is made from the first run and the values of a form."""
         begun = button.click(
-            lambda names: making.begin(_first_job(desk, names).settings), chosen, outputs, **QUIET
+            lambda names: panel.begin(_first_job(context, names).settings), chosen, outputs, **QUIET
         )
         running = begun.success(
-            partial(_run, making, desk, join, make_job),
-            [chosen, desk.visitor, *form],
+            partial(_run, panel, context, join, make_job),
+            [chosen, context.visitor, *form],
             outputs,
             show_progress="minimal",
-            show_progress_on=making.preview,
+            show_progress_on=panel.preview,
             api_visibility="private",
             **GPU_QUEUE,
         )
-        running.failure(making.rest, None, outputs, **QUIET)
+        running.failure(panel.rest, None, outputs, **QUIET)
         return running
 
     def fill(preset: str, names: list[str]) -> dict[Any, Any]:
-        return fill_settings(making.settings, _suggest(_first_job(desk, names), preset))
+        return fill_settings(panel.settings, _suggest(_first_job(context, names), preset))
 
-    wire_settings(making.settings)
-    runs = [start(button, partial(_vary, name)) for name, button in making.variations.items()]
-    runs.append(start(making.make, _read_form, [making.model, *making.settings.inputs.values()]))
-    making.stop.click(
-        lambda: gr.Button("Stopping", interactive=False), None, making.stop, cancels=runs, **QUIET
+    wire_settings(panel.settings)
+    runs = [start(button, partial(_vary, name)) for name, button in panel.variations.items()]
+    runs.append(start(panel.make, _read_form, [panel.model, *panel.settings.inputs.values()]))
+    panel.stop.click(
+        lambda: gr.Button("Stopping", interactive=False), None, panel.stop, cancels=runs, **QUIET
     )
-    making.model.input(fill, [making.model, chosen], list(making.settings.inputs.values()), **QUIET)
+    panel.model.input(fill, [panel.model, chosen], list(panel.settings.inputs.values()), **QUIET)
 
 
 def _run(
-    making: Making,
-    desk: Desk,
+    panel: VariationPanel,
+    context: PageContext,
     join: Join,
     make_job: Callable[..., Job],
     chosen: list[str],
@@ -139,26 +141,26 @@ def _run(
     *form: Any,
 ) -> Iterator[dict[Any, Any]]:
     """Make the video, and put it beside the others."""
-    base = _first_job(desk, chosen)
+    base = _first_job(context, chosen)
     with as_sentences():
         job = make_job(base, *form)
     shape = stage.read_shape(job.settings)
-    for event in desk.runner.run(job, visitor):
+    for event in context.runner.run(job, visitor):
         if isinstance(event, Preview):
             drawing = stage.draw_preview(event, job.settings.fps)
-            yield {making.preview: stage.frame_drawing(drawing, shape)}
+            yield {panel.preview: stage.frame_drawing(drawing, shape)}
         if isinstance(event, Result):
-            yield {**making.rest(), **join(chosen, [event.video.parent.name], visitor)}
+            yield {**panel.rest(), **join(chosen, [event.video.parent.name], visitor)}
         else:
-            yield {making.progress: stage.frame_drawing(stage.draw_progress(event), shape)}
+            yield {panel.progress: stage.frame_drawing(stage.draw_progress(event), shape)}
 
 
-def _first_job(desk: Desk, names: Sequence[str]) -> Job:
+def _first_job(context: PageContext, names: Sequence[str]) -> Job:
     """What made the video that others are compared with."""
     with as_sentences():
         if not names:
             raise InvalidJob("there is no video to compare with yet; choose one.")
-        return desk.library.open(names[0]).job
+        return context.library.open(names[0]).job
 
 
 def _vary(name: str, base: Job) -> Job:

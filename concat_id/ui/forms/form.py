@@ -45,7 +45,7 @@ from concat_id.ui.forms.reference_slot import (
 )
 from concat_id.ui.forms.settings import SettingsPanel, build_settings, fill_settings, wire_settings
 from concat_id.ui.forms.video_format import FormatPanel, build_format, fill_format, wire_format
-from concat_id.ui.page_context import Desk, Restored, keep_values
+from concat_id.ui.page_context import PageContext, Restored, keep_values
 from concat_id.ui.panel import preview_area as stage
 from concat_id.ui.panel import sidebar
 from concat_id.ui.panel.preview_area import Stage, build_stage
@@ -111,21 +111,21 @@ class FormTab:
 
 
 def build_form_tab(
-    form: TaskForm, desk: Desk, above: Mapping[str, gr.components.Component] = MappingProxyType({})
+    form: TaskForm, context: PageContext, above: Mapping[str, gr.components.Component] = MappingProxyType({})
 ) -> FormTab:
     """Lay the tab out: the form on the left, the stage beside it.
 
     Args:
         above: what to place, not rendered yet, above the slots of these names.
     """
-    preset, page = PRESETS[desk.runner.preset], form.page
+    preset, page = PRESETS[context.runner.preset], form.page
     form = form.fit(preset)
-    photo_model = find_photo_model(desk.list_models(form))
+    photo_model = find_photo_model(context.list_models(form))
     with gr.Row(elem_classes="cid-columns"):
         with gr.Column(scale=5, min_width=250, elem_classes="cid-form"):
             slots = tuple(
                 build_reference_slot(
-                    slot, desk.examples[slot.role], form.slot_page(slot), above.get(slot.name), photo_model
+                    slot, context.examples[slot.role], form.slot_page(slot), above.get(slot.name), photo_model
                 )
                 for slot in form.slots
             )
@@ -133,8 +133,8 @@ def build_form_tab(
                 label="Prompt", placeholder=form.question, lines=2, max_lines=5, elem_id=f"{page}prompt"
             )
             words = gr.HTML(visible=False, container=False, elem_id=f"{page}words", elem_classes="cid-words")
-            prompt_help = build_prompt_help(form, desk.runner.preset)
-            abilities = build_abilities(desk.runner.preset, page)
+            prompt_help = build_prompt_help(form, context.runner.preset)
+            abilities = build_abilities(context.runner.preset, page)
             with gr.Column(elem_classes="cid-ideas", elem_id=f"{page}ideas"):
                 gr.Examples(
                     [[text] for text in form.ideas.values()],
@@ -142,8 +142,8 @@ def build_form_tab(
                     label="Ideas",
                     example_labels=list(form.ideas),
                 )
-            choice = build_model_choice(desk.list_models(form), desk.runner.preset, page)
-            size = build_format(desk.runner.preset, page)
+            choice = build_model_choice(context.list_models(form), context.runner.preset, page)
+            size = build_format(context.runner.preset, page)
             lora, memory = build_lora_choice(page), build_memory_choice(page)
             above = [choice.model, choice.needs, lora.name, lora.strength]
             above += [size.size, size.frames, size.cost, memory]
@@ -165,19 +165,19 @@ def build_form_tab(
             )
         with gr.Column(scale=7, min_width=300, elem_classes="cid-centre"):
             place = build_stage(preset, page)
-    scores = desk.scores[form.task]
+    scores = context.scores[form.task]
     panels = abilities, choice, settings, size, lora, memory
     return FormTab(
         form, slots, prompt, prompt_help, words, *panels, videos, forecast, start, stop, place, scores
     )
 
 
-def wire_form_tab(tab: FormTab, desk: Desk) -> None:
+def wire_form_tab(tab: FormTab, context: PageContext) -> None:
     """Connect the tab's parts, and its endpoint."""
     task, model = tab.form.task, tab.choice.model
-    switched = _wire_photo_choices(tab, desk)
+    switched = _wire_photo_choices(tab, context)
     for slot in tab.slots:
-        wire_reference_slot(slot, desk.prepare_for, model, switched)
+        wire_reference_slot(slot, context.prepare_for, model, switched)
     wire_settings(tab.settings)
     wire_model_choice(tab.choice, tab.settings)
     wire_format(tab.format, model)
@@ -192,26 +192,26 @@ def wire_form_tab(tab: FormTab, desk: Desk) -> None:
     )
     model.change(show_abilities, model, tab.abilities, **QUIET)
     # A model that is no longer offered is not brought back.
-    key = "-".join([desk.runner.preset, task, *desk.list_models(tab.form)])
-    keep_values(desk.blocks, key, tab.kept | {"videos": tab.videos})
-    _wire_run(tab, desk)
-    tab.stage.compare.click(desk.compare, tab.stage.made, [desk.compared, desk.tabs], **QUIET)
+    key = "-".join([context.runner.preset, task, *context.list_models(tab.form)])
+    keep_values(context.blocks, key, tab.kept | {"videos": tab.videos})
+    _wire_run(tab, context)
+    tab.stage.compare.click(context.compare, tab.stage.made, [context.compared, context.tabs], **QUIET)
 
     def fill(restored: Restored) -> Any:
-        return fill_form(tab, desk, restored.job) if restored.job.task == task else gr.skip()
+        return fill_form(tab, context, restored.job) if restored.job.task == task else gr.skip()
 
-    desk.restored.change(fill, desk.restored, tab.filled, **QUIET)
-    add_endpoint(tab.form, tab.inputs, desk.runner)
+    context.restored.change(fill, context.restored, tab.filled, **QUIET)
+    add_endpoint(tab.form, tab.inputs, context.runner)
 
 
-def _wire_photo_choices(tab: FormTab, desk: Desk) -> list[Dependency]:
+def _wire_photo_choices(tab: FormTab, context: PageContext) -> list[Dependency]:
     """What to do with photographs. Returns the events that chose the model for them."""
-    photo_model = find_photo_model(desk.list_models(tab.form))
+    photo_model = find_photo_model(context.list_models(tab.form))
     switched = []
     for slot in tab.slots:
         if slot.photo is None:
             continue
-        wire_photo_choice(slot, desk.describe, tab.choice.model)
+        wire_photo_choice(slot, context.describe, tab.choice.model)
         if slot.photo.switch:
             choose = partial(suggest, tab.choice, tab.settings, photo_model)
             changed = list_suggested(tab.choice, tab.settings)
@@ -219,7 +219,7 @@ def _wire_photo_choices(tab: FormTab, desk: Desk) -> list[Dependency]:
     return switched
 
 
-def _wire_run(tab: FormTab, desk: Desk) -> None:
+def _wire_run(tab: FormTab, context: PageContext) -> None:
     """From the click on Generate to the last video, or to Stop."""
     model = tab.choice.model
 
@@ -239,7 +239,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
             if made:
                 yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
-            for event in desk.runner.run(job, visitor, tab.form.read_memory(*form)):
+            for event in context.runner.run(job, visitor, tab.form.read_memory(*form)):
                 yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {
@@ -251,7 +251,7 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
     tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
     running = begun.success(
         run,
-        [desk.visitor, tab.videos, tab.prompt_help.extension, *tab.inputs],
+        [context.visitor, tab.videos, tab.prompt_help.extension, *tab.inputs],
         tab.shown,
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,
@@ -263,21 +263,21 @@ def _wire_run(tab: FormTab, desk: Desk) -> None:
     # What was fetched for it is there now.
     running.success(draw_needs, model, tab.choice.needs, **QUIET)
     settings = tab.settings.inputs | tab.format.inputs
-    wire_forecast(tab.forecast, tab.form, model, tab.videos, settings, desk.blocks, running)
+    wire_forecast(tab.forecast, tab.form, model, tab.videos, settings, context.blocks, running)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
 
 
-def fill_form(tab: FormTab, desk: Desk, job: Job) -> dict[Any, Any]:
+def fill_form(tab: FormTab, context: PageContext, job: Job) -> dict[Any, Any]:
     """The updates that put a job into the form."""
-    model = job.preset if job.preset in desk.list_models(tab.form) else desk.runner.preset
+    model = job.preset if job.preset in context.list_models(tab.form) else context.runner.preset
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
     updates |= fill_format(tab.format, model, job.settings) | tab.lora.fill(job)
     updates[tab.prompt_help.extension] = job.extension
     for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
         # It was used before, whatever it is.
-        updates |= fill_reference_slot(slot, desk.prepare_for(model), reference, keep=True)
+        updates |= fill_reference_slot(slot, context.prepare_for(model), reference, keep=True)
     return updates
 
 

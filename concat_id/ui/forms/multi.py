@@ -15,7 +15,7 @@ from concat_id.references.reference import Reference
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.forms.form import FormTab, build_form_tab, wire_form_tab
 from concat_id.ui.forms.reference_slot import Prepare, ReferenceSlot, fill_reference_slot
-from concat_id.ui.page_context import Desk
+from concat_id.ui.page_context import PageContext
 from concat_id.ui.tasks import MULTI
 from concat_id.ui.texts import GROUP_PHOTO, NOT_A_GROUP, POSITIONS, SWAP
 
@@ -29,9 +29,9 @@ class MultiTab:
     swaps: tuple[gr.Button, ...]  # each swaps a slot and the next
 
 
-def build_multi_tab(desk: Desk) -> MultiTab:
+def build_multi_tab(context: PageContext) -> MultiTab:
     """Lay the tab out: above the slots the group photo, and between them what swaps them."""
-    first, *others = MULTI.fit(PRESETS[desk.runner.preset]).slots
+    first, *others = MULTI.fit(PRESETS[context.runner.preset]).slots
     group = gr.UploadButton(
         GROUP_PHOTO, file_types=["image"], size="md", variant="secondary", elem_id="group", render=False
     )
@@ -41,13 +41,13 @@ def build_multi_tab(desk: Desk) -> MultiTab:
         )
         for number, slot in enumerate(others, start=1)
     }
-    form = build_form_tab(MULTI, desk, above={first.name: group, **swaps})
+    form = build_form_tab(MULTI, context, above={first.name: group, **swaps})
     return MultiTab(form, group, tuple(swaps.values()))
 
 
-def wire_multi_tab(tab: MultiTab, desk: Desk) -> None:
+def wire_multi_tab(tab: MultiTab, context: PageContext) -> None:
     """Connect the form, the group photo, and what swaps the slots."""
-    wire_form_tab(tab.form, desk)
+    wire_form_tab(tab.form, context)
     slots = tab.form.slots
     options: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
 
@@ -55,13 +55,13 @@ def wire_multi_tab(tab: MultiTab, desk: Desk) -> None:
 
     def pick(model: str, photo: str) -> dict[Any, Any]:
         with as_sentences():
-            return pick_from_photo(slots, desk.prepare_for(model), photo)
+            return pick_from_photo(slots, context.prepare_for(model), photo)
 
     tab.group.upload(pick, [model, tab.group], [part for slot in slots for part in slot.filled], **options)
     for button, pair in zip(tab.swaps, pairwise(slots), strict=True):
         inputs = [model, *(part for slot in pair for part in (slot.picture, *slot.choices.values()))]
         outputs = [part for slot in pair for part in slot.filled]
-        button.click(partial(swap, desk, pair), inputs, outputs, **options)
+        button.click(partial(swap, context, pair), inputs, outputs, **options)
     if len(slots) > 2:
         # Given by hand, and restored before the slot was ever seen.
         given = [slots[2].picture.change, slots[2].restored.change]
@@ -83,7 +83,7 @@ def pick_from_photo(slots: tuple[ReferenceSlot, ...], prepare: Prepare, photo: s
 
 
 def swap(
-    desk: Desk,
+    context: PageContext,
     pair: tuple[ReferenceSlot, ReferenceSlot],
     model: str,
     picture: str | None,
@@ -96,7 +96,7 @@ def swap(
     """The updates that put into each of two slots what the other one holds."""
     here = Reference("face", picture or "", face_index, whole_picture)
     there = Reference("face", other or "", other_face_index, other_whole_picture)
-    prepare = desk.prepare_for(model)
+    prepare = context.prepare_for(model)
     return fill_reference_slot(pair[0], prepare, there) | fill_reference_slot(pair[1], prepare, here)
 
 

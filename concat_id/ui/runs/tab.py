@@ -11,10 +11,10 @@ from typing import Any
 import gradio as gr
 
 from concat_id.output.video import read_video
-from concat_id.studio.restore import recall_video
+from concat_id.studio.restore import restore_job
 from concat_id.studio.runs import ORDERS, Run
 from concat_id.ui.events import QUIET, as_sentences
-from concat_id.ui.page_context import Desk
+from concat_id.ui.page_context import PageContext
 from concat_id.ui.panel import sidebar
 from concat_id.ui.panel.preview_area import show_clip
 from concat_id.ui.runs.run_card import caption_run, draw_run
@@ -65,7 +65,7 @@ class RunsTab:
         return [self.delete, self.really, self.keep]
 
 
-def build_runs_tab(desk: Desk) -> RunsTab:
+def build_runs_tab(context: PageContext) -> RunsTab:
     """Lay the tab out: the gallery above, the open run beneath it."""
     with gr.Column(elem_id="runs-page", elem_classes=["cid-wide"]):
         with gr.Row(elem_classes="cid-runs-head"):
@@ -154,32 +154,32 @@ def _build_detail() -> dict[str, Any]:
     }
 
 
-def wire_runs_tab(tab: RunsTab, desk: Desk) -> None:
+def wire_runs_tab(tab: RunsTab, context: PageContext) -> None:
     """Connect the gallery, the open run, and the ways back into a form."""
-    listing = {"inputs": [desk.visitor, tab.order], "outputs": tab.listed, **QUIET}
+    listing = {"inputs": [context.visitor, tab.order], "outputs": tab.listed, **QUIET}
 
     def refresh(visitor: str, order: str) -> dict[Any, Any]:
-        return list_runs(tab, desk, visitor, order)
+        return list_runs(tab, context, visitor, order)
 
     def open_run(names: list[str], event: gr.SelectData) -> dict[Any, Any]:
         with as_sentences():
-            return show_run(tab, desk.library.open(names[event.index]))
+            return show_run(tab, context.library.open(names[event.index]))
 
-    desk.tabs.change(refresh, **listing)
+    context.tabs.change(refresh, **listing)
     tab.order.input(refresh, **listing)
     tab.gallery.select(open_run, tab.names, tab.shown, **QUIET)
-    _wire_handing_over(tab, desk)
-    _wire_files(tab, desk)
-    _wire_deletion(tab, desk)
+    _wire_handing_over(tab, context)
+    _wire_files(tab, context)
+    _wire_deletion(tab, context)
 
 
-def _wire_handing_over(tab: RunsTab, desk: Desk) -> None:
+def _wire_handing_over(tab: RunsTab, context: PageContext) -> None:
     """From a run, a link or a file into a form; from a run to the comparison."""
-    outputs = [desk.restored, desk.tabs]
+    outputs = [context.restored, context.tabs]
 
     def restore(name: str) -> dict[Any, Any]:
         with as_sentences():
-            return desk.restore(desk.library.open(name).job)
+            return context.restore(context.library.open(name).job)
 
     def follow_link(request: gr.Request) -> Any:
         name = request.query_params.get("run")
@@ -187,31 +187,31 @@ def _wire_handing_over(tab: RunsTab, desk: Desk) -> None:
 
     def restore_video(path: str, visitor: str) -> dict[Any, Any]:
         with as_sentences():
-            job = recall_video(Path(path), desk.library.list(visitor), chain(*desk.examples.values()))
+            job = restore_job(Path(path), context.library.list(visitor), chain(*context.examples.values()))
             if not all(reference.picture for reference in job.references):
                 gr.Warning(PICTURE_MISSING, duration=None)
-            return desk.restore(job)
+            return context.restore(job)
 
     def compare(name: str) -> dict[Any, Any]:
-        return desk.compare([name])
+        return context.compare([name])
 
     tab.restore.click(restore, tab.opened, outputs, **QUIET)
-    desk.blocks.load(follow_link, None, outputs, **QUIET)
-    desk.blocks.load(None, js=read_script("catch_drops"), api_visibility="private")
+    context.blocks.load(follow_link, None, outputs, **QUIET)
+    context.blocks.load(None, js=read_script("catch_drops"), api_visibility="private")
     # Tabs come into being when they are first shown: what is dropped needs a place outside of them.
     dropped = gr.UploadButton(file_types=[".mp4"], visible="hidden", elem_id="dropped")
     for upload in (tab.upload, dropped):
-        upload.upload(restore_video, [upload, desk.visitor], outputs, **QUIET)
-    tab.compare.click(compare, tab.opened, [desk.compared, desk.tabs], **QUIET)
+        upload.upload(restore_video, [upload, context.visitor], outputs, **QUIET)
+    tab.compare.click(compare, tab.opened, [context.compared, context.tabs], **QUIET)
 
 
-def _wire_files(tab: RunsTab, desk: Desk) -> None:
+def _wire_files(tab: RunsTab, context: PageContext) -> None:
     """What is made when it is asked for."""
 
     def offer(make: Callable[[Run], Path]) -> Callable[[str], str]:
         def make_file(name: str) -> str:
             with as_sentences():
-                return str(make(desk.library.open(name)))
+                return str(make(context.library.open(name)))
 
         return make_file
 
@@ -222,7 +222,7 @@ def _wire_files(tab: RunsTab, desk: Desk) -> None:
         made.success(None, js=read_script("fetch_file"), api_visibility="private")
 
 
-def _wire_deletion(tab: RunsTab, desk: Desk) -> None:
+def _wire_deletion(tab: RunsTab, context: PageContext) -> None:
     """Asking first, then deleting."""
 
     def ask(asking: bool) -> dict[Any, Any]:
@@ -230,19 +230,19 @@ def _wire_deletion(tab: RunsTab, desk: Desk) -> None:
 
     def delete(name: str, visitor: str, order: str) -> dict[Any, Any]:
         with as_sentences():
-            desk.library.delete(name, visitor)
+            context.library.delete(name, visitor)
         hidden = {tab.opened: None, tab.detail: gr.Column(visible=False), tab.video: None}
-        return {**list_runs(tab, desk, visitor, order), **hidden, **ask(False)}
+        return {**list_runs(tab, context, visitor, order), **hidden, **ask(False)}
 
     tab.delete.click(lambda: ask(True), None, tab.deletion, **QUIET)
     tab.keep.click(lambda: ask(False), None, tab.deletion, **QUIET)
     gone = [*tab.listed, tab.opened, tab.detail, tab.video, *tab.deletion]
-    tab.really.click(delete, [tab.opened, desk.visitor, tab.order], gone, **QUIET)
+    tab.really.click(delete, [tab.opened, context.visitor, tab.order], gone, **QUIET)
 
 
-def list_runs(tab: RunsTab, desk: Desk, visitor: str, order: str) -> dict[Any, Any]:
+def list_runs(tab: RunsTab, context: PageContext, visitor: str, order: str) -> dict[Any, Any]:
     """The updates that show a visitor's runs in an order."""
-    runs = sorted(desk.library.list(visitor), key=ORDERS[order])
+    runs = sorted(context.library.list(visitor), key=ORDERS[order])
     pictures = [(str(run.video), caption_run(run)) for run in runs]
     return {
         tab.empty: gr.HTML(visible=not runs),

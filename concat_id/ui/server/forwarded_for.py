@@ -15,7 +15,7 @@ TOOLS = "/gradio_api/mcp"
 HEADER = b"x-forwarded-for"
 
 
-class KeepCaller:
+class ClientAddressMiddleware:
     """Writes into calls of tools where they come from, in place of what they say themselves.
 
     Limits of visitors would otherwise take all callers for one, and whoever made an address up at its word.
