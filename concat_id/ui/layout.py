@@ -61,7 +61,7 @@ class TabKind:
     label: str
     tasks: tuple[Task, ...]
     build: Callable[[PageContext], Any]  # gives the tab's components
-    wire: Callable[[Any, PageContext], None]
+    wire: Callable[[Any, PageContext], None] | None = None  # nothing to connect
 
 
 def _form(form: TaskForm) -> TabKind:
@@ -124,6 +124,7 @@ def build_demo(
             blocks=demo,
             scores=scores,
             tabs=tabs,
+            opened={kind.id: gr.Tab(kind.label, id=kind.id, render=False) for kind in kinds},
             visitor=build_visitor(),
             restored=gr.State(),
             compared=gr.State(),
@@ -131,13 +132,14 @@ def build_demo(
         built = []
         with tabs.render():
             for kind in kinds:
-                with gr.Tab(kind.label, id=kind.id):
+                with context.opened[kind.id].render():
                     built.append(kind.build(context))
         gr.HTML(f"<p>{escape(FOOTNOTE)}</p>", container=False, elem_classes="cid-footnote")
         greet_visitor(context)
         demo.load(None, js=read_script("name_examples"), api_visibility="private")
         for kind, components in zip(kinds, built, strict=True):
-            kind.wire(components, context)
+            if kind.wire:
+                kind.wire(components, context)
     return open_queue(answer_in_sentences(demo), limits)
 
 
@@ -179,12 +181,8 @@ def _find_results(folder: Path) -> list[TabKind]:
     if not reports:
         return []
     return [
-        TabKind("results", "Results", (), lambda context: build_results_tab(folder, reports), _wire_nothing)
+        TabKind("results", "Results", (), lambda context: build_results_tab(folder, reports)),
     ]
-
-
-def _wire_nothing(tab: None, context: PageContext) -> None:
-    """Results are only looked at."""
 
 
 def _on_shared_gpu(generate: Generate) -> Callable[..., Any]:

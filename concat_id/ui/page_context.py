@@ -76,6 +76,7 @@ class PageContext:
     blocks: gr.Blocks
     scores: dict[Task, gr.HTML]  # a panel for each task that has a form on this page
     tabs: gr.Tabs
+    opened: dict[str, gr.Tab]  # by name, each selected when a visitor opens it
     visitor: gr.BrowserState  # the token by which a browser's runs are found again
     restored: gr.State
     compared: gr.State

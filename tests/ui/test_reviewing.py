@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import re
+import shutil
 import urllib.error
 import urllib.request
 import zipfile
@@ -56,14 +57,56 @@ def expect_form(page: Page, prompt: str, seed: int) -> None:
 
 
 def test_a_run_is_kept_restored_packed_and_deleted(
-    studio: Studio, open_page: OpenPage, people: dict[str, Path], tmp_path: Path
+    studio: Studio, open_page: OpenPage, people: dict[str, Path], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     studio.runs.step_s = 0.0
     page = open_page(studio.url)
     show(page, "runs")
     expect(page.locator("#no-runs")).to_contain_text("none yet")
     show(page, "single")
-    page.locator("#picture input[type=file]").first.set_input_files(people["three"])
+    chosen = make_run_of_third_face(page, people["three"])
+    with subtests.test("it is listed with its scores"):
+        open_newest(page)
+        expect(page.locator("#runs")).to_contain_text("ArcSim 0.750")
+        expect(page.locator("#run-card")).to_contain_text("waving")
+    with subtests.test("it is packed"):
+        with zipfile.ZipFile(download(page, "#save-run-zip")) as archive:
+            files = sorted(Path(name).suffix for name in archive.namelist())
+        assert files == [".gif", ".json", ".mp4", ".png"]
+    with subtests.test("a reload keeps the form, a run brings back the picture and the face"):
+        page.reload()
+        page.wait_for_selector("#generate")
+        expect(page.locator("#prompt textarea")).to_have_value("waving", timeout=PATIENCE_MS)
+        page.fill("#prompt textarea", "something else")
+        open_newest(page)
+        page.click("#restore")
+        expect_form(page, "waving", 7)
+        page.wait_for_function(f"src => {SEEN} === src", arg=chosen, timeout=PATIENCE_MS)
+        # It stays: what the picture's own change shows does not undo it.
+        page.wait_for_timeout(1500)
+        assert page.locator("#seen img").get_attribute("src") == chosen
+    with subtests.test("another visitor finds nothing, restores from the file, is told what is not in it"):
+        show(page, "runs")
+        video = tmp_path / "dropped.mp4"
+        shutil.copy(download(page, "#save-run-video"), video)
+        restore_elsewhere(open_page(studio.url), video)
+    with subtests.test("its link restores the picture, too"):
+        link = page.evaluate("document.querySelector('#run-card a').href")
+        expect_form(open_page(link), "waving", 7)
+    with subtests.test("it is deleted after a second thought"):
+        show(page, "runs")
+        page.click("#delete")
+        page.click("#keep")
+        page.click("#delete")
+        assert len(list(studio.runs_folder.iterdir())) == 1
+        page.click("#really-delete")
+        expect(page.locator("#no-runs")).to_be_visible(timeout=PATIENCE_MS)
+        assert list(studio.runs_folder.iterdir()) == []
+
+
+def make_run_of_third_face(page: Page, picture: Path) -> str:
+    """Make a video of another face than the largest; gives the address of what the model sees of it."""
+    page.locator("#picture input[type=file]").first.set_input_files(picture)
     seen = page.locator("#seen img")
     largest = seen.get_attribute("src", timeout=PATIENCE_MS)
     page.locator("#faces button.thumbnail-item").nth(2).click()
@@ -75,35 +118,18 @@ def test_a_run_is_kept_restored_packed_and_deleted(
     set_number(page, "Steps", "2")
     page.click("#generate")
     wait_for_video(page)
-    open_newest(page)
-    expect(page.locator("#runs")).to_contain_text("ArcSim 0.750")
-    expect(page.locator("#run-card")).to_contain_text("waving")
+    return chosen
 
-    # All as a zip, and one file by itself.
-    with page.expect_download(timeout=PATIENCE_MS) as download:
-        page.click("#save-run-zip")
-    with zipfile.ZipFile(download.value.path()) as archive:
-        assert sorted(Path(name).suffix for name in archive.namelist()) == [".gif", ".json", ".mp4", ".png"]
-    with page.expect_download(timeout=PATIENCE_MS) as download:
-        page.click("#save-run-video")
-    video = tmp_path / "dropped.mp4"
-    download.value.save_as(video)
 
-    # After a reload the form keeps its settings, and a run brings back the picture and the face.
-    page.reload()
-    page.wait_for_selector("#generate")
-    expect(page.locator("#prompt textarea")).to_have_value("waving", timeout=PATIENCE_MS)
-    page.fill("#prompt textarea", "something else")
-    open_newest(page)
-    page.click("#restore")
-    expect_form(page, "waving", 7)
-    page.wait_for_function(f"src => {SEEN} === src", arg=chosen, timeout=PATIENCE_MS)
-    # It stays: what the picture's own change shows does not undo it.
-    page.wait_for_timeout(1500)
-    assert seen.get_attribute("src") == chosen
+def download(page: Page, button: str) -> Path:
+    """The file that a click brings."""
+    with page.expect_download(timeout=PATIENCE_MS) as event:
+        page.click(button)
+    return event.value.path()
 
-    # Another visitor finds nothing, restores from the file, and is told what is not in it.
-    other = open_page(studio.url)
+
+def restore_elsewhere(other: Page, video: Path) -> None:
+    """What somebody else gets of a video dropped onto the page."""
     drop(other, video)
     expect(other.locator(".toast-body")).to_contain_text(
         "The reference picture is not in the video", timeout=PATIENCE_MS
@@ -112,18 +138,6 @@ def test_a_run_is_kept_restored_packed_and_deleted(
     show(other, "runs")
     expect(other.locator("#no-runs")).to_contain_text("none yet")
     expect(other.locator("#runs button.thumbnail-item")).to_have_count(0)
-
-    # The link restores the picture too; then it is deleted, after a second thought.
-    link = page.evaluate("document.querySelector('#run-card a').href")
-    expect_form(open_page(link), "waving", 7)
-    show(page, "runs")
-    page.click("#delete")
-    page.click("#keep")
-    page.click("#delete")
-    assert len(list(studio.runs_folder.iterdir())) == 1
-    page.click("#really-delete")
-    expect(page.locator("#no-runs")).to_be_visible(timeout=PATIENCE_MS)
-    assert list(studio.runs_folder.iterdir()) == []
 
 
 def drop(page: Page, path: Path) -> None:
@@ -141,7 +155,7 @@ def drop(page: Page, path: Path) -> None:
 
 
 def test_two_settings_are_compared_and_voted_on_blindly(
-    studio: Studio, open_page: OpenPage, people: dict[str, Path]
+    studio: Studio, open_page: OpenPage, people: dict[str, Path], subtests: pytest.Subtests
 ) -> None:
     studio.runs.step_s = 0.0
     page = open_page(studio.url)
@@ -149,14 +163,43 @@ def test_two_settings_are_compared_and_voted_on_blindly(
     open_newest(page)
     page.click("#to-compare")
     expect(page.locator("#notice")).to_contain_text("only one video", timeout=PATIENCE_MS)
-    page.get_by_role("button", name="More likeness").click()
-    expect(page.locator("#sides video")).to_have_count(2, timeout=PATIENCE_MS)
-    first, second = studio.runs.started
-    assert second.settings.reference_guidance_scale == 3 and second.settings.seed == first.settings.seed == 7
-    row = page.locator("#compare-scores tr", has_text="ArcSim")
-    expect(row).to_contain_text(re.compile(r"0\.875.*0\.917.*\+0\.042", re.DOTALL))
+    with subtests.test("another is made beside it"):
+        page.get_by_role("button", name="More likeness").click()
+        expect(page.locator("#sides video")).to_have_count(2, timeout=PATIENCE_MS)
+        first, second = studio.runs.started
+        assert second.settings.reference_guidance_scale == 3
+        assert second.settings.seed == first.settings.seed == 7
+        row = page.locator("#compare-scores tr", has_text="ArcSim")
+        expect(row).to_contain_text(re.compile(r"0\.875.*0\.917.*\+0\.042", re.DOTALL))
+    with subtests.test("they play in step"):
+        watch_in_step(page)
+    with subtests.test("neither settings nor scores are seen before the vote"):
+        page.locator("#blind input").check()
+        expect(page.locator("#vote")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#sides")).not_to_contain_text("likeness")
+        expect(page.locator("#compare-scores table")).to_have_count(0)
+    with subtests.test("a vote answers all questions, and is counted"):
+        share = vote_for_first(page)
+        expect(page.locator("#tally caption")).to_have_text("likeness 2 against likeness 3")
+        expect(page.locator("#tally tbody tr")).to_have_count(3)
+        expect(page.locator("#tally tbody tr").first.locator("td").first).to_have_text(share)
+        rows = list(csv.DictReader(download(page, "#export-votes").read_text().splitlines()))
+        assert [row["criterion"] for row in rows] == ["identity", "motion", "naturalness"]
+        assert {row["first_won"] for row in rows} == {"1" if share == "100 %" else "0"}
+    with subtests.test("the votes' file has a known name and is not served"):
+        votes = studio.outputs / "votes" / "votes.sqlite3"
+        assert votes.exists()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(f"{studio.url}gradio_api/file={votes}")
+    with subtests.test("the page fits its width"):
+        for width in (1440, 1024, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.wait_for_timeout(400)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
-    # In step: whatever the machine's load, neither runs away.
+
+def watch_in_step(page: Page) -> None:
+    """Whatever the machine's load, neither video runs away; both follow the slider."""
     page.wait_for_function(
         "[...document.querySelectorAll('#sides video')].every(video => video.currentTime > 0.3)",
         timeout=PATIENCE_MS,
@@ -171,11 +214,9 @@ def test_two_settings_are_compared_and_voted_on_blindly(
         timeout=PATIENCE_MS,
     )
 
-    # Blind: neither settings nor scores before the vote, both after it.
-    page.locator("#blind input").check()
-    expect(page.locator("#vote")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("#sides")).not_to_contain_text("likeness")
-    expect(page.locator("#compare-scores table")).to_have_count(0)
+
+def vote_for_first(page: Page) -> str:
+    """Vote for the first side, once too early; gives what the tally has to say of the first variant."""
     page.click("#vote")
     expect(page.locator(".toast-body")).to_contain_text("One question is still open", timeout=PATIENCE_MS)
     for criterion in ("identity", "motion", "naturalness"):
@@ -184,25 +225,7 @@ def test_two_settings_are_compared_and_voted_on_blindly(
     preferred = page.locator("#sides .cid-side-name span").first
     expect(preferred).to_contain_text("likeness", timeout=PATIENCE_MS)
     page.locator("#tally-fold > button").click()
-    share = "100 %" if preferred.inner_text() == "likeness 2" else "0 %"
-    expect(page.locator("#tally caption")).to_have_text("likeness 2 against likeness 3")
-    expect(page.locator("#tally tbody tr")).to_have_count(3)
-    expect(page.locator("#tally tbody tr").first.locator("td").first).to_have_text(share)
-    with page.expect_download(timeout=PATIENCE_MS) as download:
-        page.click("#export-votes")
-    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
-    assert [row["criterion"] for row in rows] == ["identity", "motion", "naturalness"]
-    assert {row["first_won"] for row in rows} == {"1" if share == "100 %" else "0"}
-
-    # The votes' file has a known name: it is not served.
-    votes = studio.outputs / "votes" / "votes.sqlite3"
-    assert votes.exists()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{studio.url}gradio_api/file={votes}")
-    for width in (1440, 1024, 390):
-        page.set_viewport_size({"width": width, "height": 844})
-        page.wait_for_timeout(400)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    return "100 %" if preferred.inner_text() == "likeness 2" else "0 %"
 
 
 def test_what_was_compared_and_deleted_is_dropped(

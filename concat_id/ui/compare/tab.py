@@ -139,7 +139,8 @@ def wire_compare_tab(tab: CompareTab, context: PageContext) -> None:
     def take(compared: Compared, chosen: list[str], visitor: str) -> dict[Any, Any]:
         return join(chosen, compared.names, visitor)
 
-    context.tabs.change(refresh, [tab.chosen, context.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
+    listed = [tab.chosen, tab.ballot.tally]
+    context.opened["compare"].select(refresh, [tab.chosen, context.visitor], listed, **QUIET)
     context.compared.change(take, [context.compared, tab.chosen, context.visitor], tab.chosen, **QUIET)
     gr.on([tab.chosen.change, tab.blind.input], deal, [tab.chosen, tab.blind], tab.shown, **QUIET)
     questions = list(tab.ballot.questions.values())

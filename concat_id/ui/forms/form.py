@@ -222,24 +222,26 @@ def _wire_photo_choices(tab: FormTab, context: PageContext) -> list[Dependency]:
 def _wire_run(tab: FormTab, context: PageContext) -> None:
     """From the click on Generate to the last video, or to Stop."""
     model = tab.choice.model
-
+    checked = gr.State()  # the job, from the click to its run
     asked = [slot.photo.is_open for slot in tab.slots if slot.photo]
 
-    def begin(*given: Any) -> dict[Any, Any]:
+    def begin(extension: Extension | None, *given: Any) -> dict[Any, Any]:
         if any(given[: len(asked)]):
             with as_sentences():
                 raise InvalidJob(CHOOSE_FIRST)
-        return _await(tab, tab.form.make_job(*given[len(asked) :]))
+        job = tab.form.make_job(*given[len(asked) :])
+        return {
+            checked: replace(job, extension=keep_extension(extension, job.prompt)),
+            **_await(tab, job),
+        }
 
-    def run(visitor: str, videos: int, extension: Extension | None, *form: Any) -> Iterator[dict[Any, Any]]:
-        job = tab.form.make_job(*form)
-        job = replace(job, extension=keep_extension(extension, job.prompt))
+    def run(visitor: str, videos: int, memory: str | None, job: Job) -> Iterator[dict[Any, Any]]:
         jobs, made = follow_seed(job, int(videos)), []
         for job in jobs:
             if made:
                 yield _await(tab, job)
             which = f"Video {len(made) + 1} of {len(jobs)}. " if len(jobs) > 1 else ""
-            for event in context.runner.run(job, visitor, tab.form.read_memory(*form)):
+            for event in context.runner.run(job, visitor, memory or None):
                 yield _update(tab, event, job, which)
             made.append(event.video.parent.name)
         yield {
@@ -247,11 +249,17 @@ def _wire_run(tab: FormTab, context: PageContext) -> None:
             **(tab.stage.offer_comparison(made) if len(made) > 1 else {}),
         }
 
-    begun = gr.on([tab.start.click, tab.prompt.submit], begin, [*asked, *tab.inputs], tab.shown, **QUIET)
+    begun = gr.on(
+        [tab.start.click, tab.prompt.submit],
+        begin,
+        [tab.prompt_help.extension, *asked, *tab.inputs],
+        [checked, *tab.shown],
+        **QUIET,
+    )
     tab.start.click(None, js=SHOW_STAGE.format(page=tab.form.page), api_visibility="private")
     running = begun.success(
         run,
-        [context.visitor, tab.videos, tab.prompt_help.extension, *tab.inputs],
+        [context.visitor, tab.videos, tab.memory, checked],
         tab.shown,
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import filecmp
-import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +17,16 @@ from concat_id.errors import InputError, NoFaceFound, NoGarmentFound, PlaceHidde
 from concat_id.references.pictures import load_picture
 from concat_id.references.reference import Reference, Role
 from concat_id.ui.events import QUIET, as_sentences
+from concat_id.ui.forms import seen
 from concat_id.ui.forms.draw_someone import DrawingPanel, build_drawing_panel, show_person, wire_drawing_panel
 from concat_id.ui.forms.photo_choice import PhotoChoice, build_photo_choice
 from concat_id.ui.server.gradio_patches import hand_over_file
-from concat_id.ui.texts import CHOOSE_BELOW, SEEN, SEEN_NOTHING, WHOLE_PICTURE, sentence
+from concat_id.ui.texts import WHOLE_PICTURE
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
-    from PIL.Image import Image
 
     from concat_id.people.portrait import Traits
-    from concat_id.references.faces import Face
     from concat_id.references.prepare import PreparedReference
     from concat_id.ui.tasks import SlotKind
 
@@ -40,7 +36,6 @@ PrepareFor = Callable[[str], Prepare]
 # Takes a reference and the name of the preset by whose tools a person is described.
 Describe = Callable[..., "Traits"]
 
-THUMBNAIL_MARGIN = 0.35
 # What was looked for and not found: the picture may be right all the same.
 NOT_FOUND = (NoFaceFound, NoGarmentFound, PlaceHidden)
 EXAMPLES_OF: dict[Role, str] = {
@@ -48,8 +43,6 @@ EXAMPLES_OF: dict[Role, str] = {
     "garment": "Example garments",
     "background": "Example places",
 }
-
-_EMPTY = '<div class="cid-crop" data-empty></div>'
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ def _build_slot(
             )
     is_face = kind.role == "face"
     drawing = build_drawing_panel(page) if is_face else None
-    seen = gr.HTML(draw_nothing(kind.role), elem_id=f"{page}seen", container=False)
+    what_is_seen = gr.HTML(seen.draw_nothing(kind.role), elem_id=f"{page}seen", container=False)
     faces = gr.Gallery(
         label="Faces",
         show_label=False,
@@ -148,7 +141,7 @@ def _build_slot(
         kind=kind,
         fold=fold,
         picture=picture,
-        seen=seen,
+        seen=what_is_seen,
         faces=faces,
         take_whole=take_whole,
         face_index=gr.Number(None, label="Face", precision=0, minimum=0, visible=False),
@@ -285,7 +278,7 @@ def _show(
         kept: the picture that is to be used even if it is a photograph.
     """
     shown = {
-        slot.seen: draw_nothing(slot.kind.role),
+        slot.seen: seen.draw_nothing(slot.kind.role),
         slot.faces: gr.Gallery(visible=False),
         slot.take_whole: gr.Button(visible=False),
         slot.face_index: reference.face_index if reference else None,
@@ -297,69 +290,19 @@ def _show(
     try:
         prepared = prepare(reference)
     except WeightsUnavailable as error:
-        return {**shown, slot.seen: _card(_EMPTY, [sentence(error)], "empty", slot.kind.role)}
+        return {**shown, slot.seen: seen.draw_unavailable(error, slot.kind.role)}
     except NOT_FOUND as error:
         return {
             **shown,
-            slot.seen: draw_refusal(error, slot.kind.role),
+            slot.seen: seen.draw_refusal(error, slot.kind.role),
             slot.take_whole: gr.Button(visible=True),
         }
     except InputError as error:
-        return {**shown, slot.seen: draw_refusal(error, slot.kind.role)}
-    shown[slot.seen] = draw_seen(prepared, slot.kind.role)
+        return {**shown, slot.seen: seen.draw_refusal(error, slot.kind.role)}
+    shown[slot.seen] = seen.draw_prepared(prepared, slot.kind.role)
     if prepared.photographed and not (kept and is_same_file(reference.picture, kept)):
         shown |= slot.photo.ask(True)
     if len(prepared.faces) > 1 and not reference.whole_picture:
-        thumbnails = cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
+        thumbnails = seen.cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
         shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
     return shown
-
-
-def cut_faces(picture: Image, faces: Sequence[Face]) -> list[Image]:
-    """A thumbnail of every face found, in the order given."""
-    thumbnails = []
-    for face in faces:
-        left, top, right, bottom = map(float, face.box)
-        margin = THUMBNAIL_MARGIN * max(right - left, bottom - top)
-        low = (max(0, int(left - margin)), max(0, int(top - margin)))
-        high = (min(picture.width, int(right + margin)), min(picture.height, int(bottom + margin)))
-        thumbnail = picture.crop((*low, *high))
-        thumbnail.thumbnail((160, 160))
-        thumbnails.append(thumbnail)
-    return thumbnails
-
-
-def draw_nothing(role: Role) -> str:
-    """The slot before there is a picture."""
-    return _card(_EMPTY, [SEEN_NOTHING[role]], "empty", role)
-
-
-def draw_seen(prepared: PreparedReference, role: Role) -> str:
-    """The prepared reference beside its notes."""
-    source = _encode(prepared.picture)
-    picture = f'<img class="cid-crop" src="{source}" alt="The reference as the model gets it">'
-    lines = [*map(sentence, prepared.notes), *([CHOOSE_BELOW] if len(prepared.faces) > 1 else [])]
-    return _card(picture, lines or [SEEN[role]], "ready", role)
-
-
-def draw_refusal(error: InputError, role: Role) -> str:
-    """What is wrong with the picture, where it would have been shown."""
-    return _card(_EMPTY, [sentence(error)], "refused", role)
-
-
-def _card(picture: str, lines: list[str], state: str, role: Role) -> str:
-    """The card's frame."""
-    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    return (
-        f'<section class="cid-seen" data-state="{state}" data-role="{role}">{picture}'
-        f"<div><h3>What the model sees</h3>{text}</div></section>"
-    )
-
-
-def _encode(picture: Image) -> str:
-    """A small PNG in a data address."""
-    small = picture.copy()
-    small.thumbnail((224, 224))
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from concat_id.ui.data_url import encode_image
 
 if TYPE_CHECKING:
     from concat_id.scoring import Scores
@@ -37,6 +37,4 @@ def encode_face(frame: np.ndarray, box: Sequence[int]) -> str:
     x, y = (left + right) / 2, (top + bottom) / 2
     square = tuple(round(side) for side in (x - half, y - half, x + half, y + half))
     picture = Image.fromarray(frame).crop(square).resize((SIDE_PX, SIDE_PX))
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=60, method=0)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return encode_image(picture, "WEBP", quality=60, method=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +12,7 @@ from PIL import Image
 
 from concat_id.loading.load import Loading
 from concat_id.loading.weights import Fetching
+from concat_id.ui.data_url import encode_image
 from concat_id.ui.texts import EMPTY_STAGE
 
 if TYPE_CHECKING:
@@ -202,9 +201,8 @@ def encode_animation(frames: np.ndarray, fps: int) -> str:
     pictures = [Image.fromarray(frame) for frame in frames[::stride]]
     for picture in pictures:
         picture.thumbnail((MAX_PREVIEW_SIDE_PX, MAX_PREVIEW_SIDE_PX))
-    buffer = io.BytesIO()
-    pictures[0].save(
-        buffer,
+    return encode_image(
+        pictures[0],
         "WEBP",
         save_all=True,
         append_images=pictures[1:],
@@ -213,4 +211,3 @@ def encode_animation(frames: np.ndarray, fps: int) -> str:
         quality=82,
         method=0,
     )
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

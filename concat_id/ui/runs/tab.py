@@ -165,7 +165,7 @@ def wire_runs_tab(tab: RunsTab, context: PageContext) -> None:
         with as_sentences():
             return show_run(tab, context.library.open(names[event.index]))
 
-    context.tabs.change(refresh, **listing)
+    context.opened["runs"].select(refresh, **listing)
     tab.order.input(refresh, **listing)
     tab.gallery.select(open_run, tab.names, tab.shown, **QUIET)
     _wire_handing_over(tab, context)
