@@ -31,7 +31,7 @@ from concat_id.models.checkpoint_cogvideox import SCHEDULE
 from concat_id.output.video import read_metadata, read_video
 from concat_id.people import SEED_RANGES, render, sample_scenes
 
-TEXT_DIM = 16
+TEXT_DIM = 64  # what 4-bit kernels of processors take, at the least
 LATENT_CHANNELS = 4
 
 
@@ -68,7 +68,7 @@ def write_toy_pipeline(folder: Path) -> Path:
         scale_factor_spatial=8,
     )
     encoder = UMT5EncoderModel(
-        UMT5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        UMT5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=32, d_ff=64, num_layers=1, num_heads=2)
     )
     ConcatIDWanPipeline(
         tokenizer=byte_tokenizer(),
@@ -112,7 +112,7 @@ def write_toy_cogvideox(folder: Path) -> Path:
         scaling_factor=0.7,
     )
     encoder = T5EncoderModel(
-        T5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        T5Config(vocab_size=300, d_model=TEXT_DIM, d_kv=32, d_ff=64, num_layers=1, num_heads=2)
     )
     ConcatIDCogVideoXPipeline(
         tokenizer=byte_tokenizer(),

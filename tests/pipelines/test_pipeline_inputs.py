@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from toys import TEXT_DIM
 
 from concat_id import ConcatIDWanPipeline
 from concat_id.errors import InputError
@@ -15,7 +16,7 @@ from concat_id.pipelines.checks import check_multiple
 
 PICTURE = Image.new("RGB", (8, 8))
 LATENTS = torch.zeros(1, 4, 2, 4, 4)
-EMBEDS = torch.zeros(1, 5, 16)
+EMBEDS = torch.zeros(1, 5, TEXT_DIM)
 
 
 @pytest.fixture(scope="module")

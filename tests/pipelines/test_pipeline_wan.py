@@ -13,6 +13,7 @@ from diffusers.callbacks import SDCFGCutoffCallback
 from parity.figures import VARIANTS, load_figures
 from PIL import Image
 from torch import Tensor
+from toys import TEXT_DIM
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel, Step
 from concat_id.errors import InputError
@@ -215,7 +216,7 @@ def test_output_types(pipeline: ConcatIDWanPipeline) -> None:
 
 def test_text_embeddings_end_in_zeros(pipeline: ConcatIDWanPipeline) -> None:
     embeds = pipeline.encode_prompt(["One.", "A longer one."])
-    assert embeds.shape == (2, 64, 16)
+    assert embeds.shape == (2, 64, TEXT_DIM)
     lengths = embeds.abs().sum(-1).gt(0).sum(-1)
     assert lengths.tolist() == [len("One.") + 1, len("A longer one.") + 1]
     expected = sample(pipeline, "One.", negative_prompt="A longer one.")
