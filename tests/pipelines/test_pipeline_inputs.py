@@ -51,7 +51,7 @@ def pipeline(toy_folder: Path) -> ConcatIDWanPipeline:
         ({"prompt": None, "prompt_embeds": EMBEDS[0]}, r"prompt_embeds must have the shape \(prompts,"),
         (
             {"prompt": None, "prompt_embeds": EMBEDS, "negative_prompt_embeds": EMBEDS[:, :4]},
-            r"negative_prompt_embeds must have the shape \(1, 5, 16\), got \(1, 4, 16\)",
+            r"negative_prompt_embeds must have the shape \(1, 5, 64\), got \(1, 4, 64\)",
         ),
         ({"references": PICTURE}, "must be a list of pictures, got one picture"),
         ({"references": ["face.png"]}, "references must be PIL pictures"),
