@@ -58,7 +58,11 @@ class Forecast:
 
 @dataclass(eq=False)
 class Stopwatch:
-    """Measures a resolved job while it runs. Args: device: as torch names it."""
+    """Measures a resolved job while it runs.
+
+    Args:
+        device: as torch names it.
+    """
 
     job: Job
     device: str

@@ -140,7 +140,11 @@ def stage(case: Case, num_frames: int) -> Scenes:
 
 
 def seat(clips: list[Scenes]) -> Scenes:
-    """The first clip, with its second person as in the second clip, and so on. Args: P clips of P people."""
+    """The first clip, with its second person as in the second clip, and so on.
+
+    Args:
+        clips: P clips of P people each.
+    """
     import torch
 
     def join(parts: list[torch.Tensor], axis: int) -> torch.Tensor:

@@ -141,7 +141,11 @@ def _read_gpu_bytes(device: str) -> int:
 def place(
     pipeline: ConcatIDPipeline, device: str, plan: MemoryPlan, compute: torch.dtype
 ) -> ConcatIDPipeline:
-    """Put a pipeline on a device, as far as it is to stay there. Args: compute: see `place_transformer`."""
+    """Put a pipeline on a device, as far as it is to stay there.
+
+    Args:
+        compute: see `place_transformer`.
+    """
     import torch
     from diffusers.hooks import apply_group_offloading
 

@@ -19,7 +19,11 @@ class PeakMemory:
 
 
 class MemoryWatch:
-    """Watches from when it is made. Args: device: as torch names it."""
+    """Watches from when it is made.
+
+    Args:
+        device: as torch names it.
+    """
 
     def __init__(self, device: str) -> None:
         self._device = device

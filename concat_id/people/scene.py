@@ -96,7 +96,11 @@ class Scenes:
         return [PLACES[number] for number in self.place.tolist()]
 
     def at(self, moment: Tensor) -> Self:
-        """One frame of every clip. Args: moment: frame numbers, (B,) int64."""
+        """One frame of every clip.
+
+        Args:
+            moment: frame numbers, (B,) int64.
+        """
         rows = torch.arange(len(self), device=moment.device)
         return replace(
             self,

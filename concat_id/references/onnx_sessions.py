@@ -12,7 +12,11 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 
 def open_onnx(path: Path, num_threads: int | None = None) -> InferenceSession:
-    """A session of a model. Args: num_threads: by default as many as the processor has cores."""
+    """A session of a model.
+
+    Args:
+        num_threads: by default as many as the processor has cores.
+    """
     from onnxruntime import InferenceSession
 
     return InferenceSession(path, session_options(num_threads), providers=PROVIDERS)

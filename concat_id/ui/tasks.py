@@ -118,7 +118,11 @@ class TaskForm:
             return Job(self.task, references, prompt, settings, model, loras).resolve()
 
     def read_memory(self, *form: Any) -> str | None:
-        """How much of the GPU to take: no part of the job, which another machine may run. Args: as above."""
+        """How much of the GPU to take: no part of the job, which another machine may run.
+
+        Args:
+            form: as for `make_job`.
+        """
         return self._read(form)["memory"] or None
 
     def _read(self, form: Sequence[Any]) -> dict[str, Any]:

@@ -38,7 +38,11 @@ def matrices() -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def name_all(form: Callable[[str, str], str], down: str, up: str, alpha: bool) -> TensorDict:
-    """A file's tensors. Args: form: of a module's name, ours and the authors'."""
+    """A file's tensors.
+
+    Args:
+        form: of a module's name, ours and the authors'.
+    """
     tensors = {}
     for name, (first, second) in matrices().items():
         module = form(name, original_name(name))

@@ -24,12 +24,20 @@ class AestheticsPredictor(CLIPVisionModelWithProjection):
         self.post_init()
 
     def score(self, pixel_values: Tensor) -> Tensor:
-        """Votes (B,). Args: pixel_values: as the processor makes them, (B, 3, H, W)."""
+        """Votes (B,).
+
+        Args:
+            pixel_values: as the processor makes them, (B, 3, H, W).
+        """
         return self.predictor(F.normalize(self(pixel_values).image_embeds, dim=1))[:, 0]
 
 
 class AestheticScorer:
-    """Scores pictures. Args: weights: a folder with the predictor and its image processor."""
+    """Scores pictures.
+
+    Args:
+        weights: a folder with the predictor and its image processor.
+    """
 
     def __init__(self, weights: Path) -> None:
         self._processor = CLIPImageProcessorPil.from_pretrained(weights)

@@ -65,7 +65,11 @@ def _read_video(source: Source, job: Job) -> tuple[str, Row]:
 
 
 def _judge_video(record: Row, name: str, first: str) -> Row:
-    """Status, reason and detail. Args: first: the first video with the same contents."""
+    """Status, reason and detail.
+
+    Args:
+        first: the first video with the same contents.
+    """
     if record["status"] == "kept" and first != name:
         return _drop("duplicate", f"its contents are those of '{first}'.")
     return {key: record[key] for key in ("status", "reason", "detail")}

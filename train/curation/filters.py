@@ -39,7 +39,11 @@ def keeps_its_faces(embeddings: Tensor, found: Tensor, min_cosine: float = MIN_C
 
 
 def has_fitting_faces(area_shares: Tensor) -> Tensor:
-    """Whether a face covers 4 to 90 % of its frame. Args: area_shares: of any shape."""
+    """Whether a face covers 4 to 90 % of its frame.
+
+    Args:
+        area_shares: of any shape.
+    """
     low, high = FACE_AREA_SHARES
     return (area_shares >= low) & (area_shares <= high)
 

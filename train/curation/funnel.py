@@ -28,7 +28,11 @@ class Step:
 
 
 def count_funnel(tables: Path) -> list[Step]:
-    """The steps in order. Args: tables: the dataset's folder of tables."""
+    """The steps in order.
+
+    Args:
+        tables: the dataset's folder of tables.
+    """
     titles = {"videos": "Files", "clips": "Clips", "people": "People", "references": "References"}
     steps = []
     for name, title in titles.items():

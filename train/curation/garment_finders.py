@@ -34,7 +34,11 @@ class Segmenter(Protocol):
 
 
 class ParserSegmenter:
-    """By a SegFormer that labels people and what they wear. Args: weights: its folder."""
+    """By a SegFormer that labels people and what they wear.
+
+    Args:
+        weights: its folder.
+    """
 
     def __init__(self, weights: Path) -> None:
         self._parser = Parser(weights)

@@ -35,7 +35,11 @@ MAX_HIDDEN_SHARE = 0.6
 
 
 class LookAtClips:
-    """Looks at a batch of clips. Args: job: see `Job`."""
+    """Looks at a batch of clips.
+
+    Args:
+        job: see `Job`.
+    """
 
     def __init__(self, job: Job) -> None:
         transformers.utils.logging.disable_progress_bar()
@@ -150,7 +154,11 @@ class LookAtClips:
 def _describe_person(
     clip: str, who: int, people: People, judged: Usable, shares: np.ndarray
 ) -> dict[str, Any]:
-    """A person's row. Args: shares: of the frame that each face covers, (N,)."""
+    """A person's row.
+
+    Args:
+        shares: of the frame that each face covers, (N,).
+    """
     own = people.person == who
     usable = own & judged.usable
     return {

@@ -78,8 +78,11 @@ class ReferenceIndex:
 
 
 def _take(near: Found, band: Band, start: int, most: int) -> Found:
-    """Of pairs in order, the first ones of each query inside a band. Args: start: number of the first
-    query."""
+    """Of pairs in order, the first ones of each query inside a band.
+
+    Args:
+        start: number of the first query.
+    """
     held = (near.cosines >= band.low) & (near.cosines <= band.high)
     rows = near.queries[held]
     best = np.flatnonzero(held)[np.arange(len(rows)) - np.searchsorted(rows, rows) < most]

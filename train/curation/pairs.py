@@ -21,7 +21,11 @@ class Candidates:
 
 
 def pre_training_pairs(tracks: Tensor) -> Tensor:
-    """Every track with each of its own faces, (M, 2). Args: tracks: of the faces, (N,) int64."""
+    """Every track with each of its own faces, (M, 2).
+
+    Args:
+        tracks: of the faces, (N,) int64.
+    """
     return torch.stack([tracks, torch.arange(len(tracks))], 1)
 
 
@@ -97,7 +101,11 @@ def mean_embeddings(embeddings: Tensor, tracks: Tensor, num_tracks: int) -> Tens
 
 
 def place_in_track(tracks: Tensor) -> Tensor:
-    """For each row the number of earlier rows of the same track, (M,). Args: tracks: (M,) int64."""
+    """For each row the number of earlier rows of the same track, (M,).
+
+    Args:
+        tracks: (M,) int64.
+    """
     order = tracks.argsort(stable=True)
     ordered = tracks[order]
     start = torch.searchsorted(ordered, ordered)

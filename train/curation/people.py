@@ -120,7 +120,12 @@ def _tabulate(seen: Sightings, person: np.ndarray, num_frames: int, num_people: 
 
 
 def _check_faces_stay(embeddings: torch.Tensor, found: torch.Tensor, min_cosine: float) -> None:
-    """Drop a clip in which a face becomes another. Args: embeddings (1, J, P, D); found (1, J, P)."""
+    """Drop a clip in which a face becomes another.
+
+    Args:
+        embeddings: (1, J, P, D).
+        found: (1, J, P).
+    """
     if not keeps_its_faces(embeddings, found, min_cosine).item():
         raise Dropped(
             "face changes", f"over 30 % of the faces in a row are less alike than cosine {min_cosine:.2f}."

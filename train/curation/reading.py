@@ -29,7 +29,11 @@ def mark_contents(source: Source) -> str:
 
 
 def name_video(source: Source, mark: str) -> str:
-    """A video's name in the results. Args: mark: see `mark_contents`."""
+    """A video's name in the results.
+
+    Args:
+        mark: see `mark_contents`.
+    """
     return f"{source.key}-{mark[:8]}"
 
 

@@ -16,7 +16,11 @@ BATCH_SIZE = 32
 
 
 class FaceEmbedder:
-    """The recogniser of a face pack. Args: pack: folder that holds `rec.onnx`."""
+    """The recogniser of a face pack.
+
+    Args:
+        pack: folder that holds `rec.onnx`.
+    """
 
     def __init__(self, pack: Path) -> None:
         self._session = open_onnx(Path(pack) / "rec.onnx", torch.get_num_threads())

@@ -80,7 +80,11 @@ def measure_similarities(cast: Cast) -> np.ndarray:
 
 
 def draw_similarities(cosines: np.ndarray, preset: Preset) -> Figure:
-    """A histogram with the bands. Args: cosines: (M,)."""
+    """A histogram with the bands.
+
+    Args:
+        cosines: (M,).
+    """
     figure = Figure((8, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.hist(cosines, bins=np.linspace(-0.5, 1, 151), color="0.6")

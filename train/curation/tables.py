@@ -69,7 +69,11 @@ PEOPLE = pa.schema(
 
 
 def references_schema(width: int) -> pa.Schema:
-    """Columns of the references. Args: width: of the embeddings."""
+    """Columns of the references.
+
+    Args:
+        width: of the embeddings.
+    """
     angles = [(f"{angle}_deg", REAL) for angle in ("yaw", "pitch", "roll")]
     return pa.schema(
         [
@@ -107,7 +111,11 @@ PAIRS = pa.schema(
 
 
 class TableWriter:
-    """Writes a Parquet file; a context that closes it. Args: path: of the file."""
+    """Writes a Parquet file; a context that closes it.
+
+    Args:
+        path: of the file.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema, self._rows = schema, []

@@ -99,7 +99,11 @@ def load_autoencoder(folder: Path, device: str = "cpu") -> AutoencoderKLWan:
 
 
 def encode(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
-    """Normalised latents, the posterior's mode, in bfloat16. Args: video (B, 3, T, H, W) in [-1, 1]."""
+    """Normalised latents, the posterior's mode, in bfloat16.
+
+    Args:
+        video: (B, 3, T, H, W) in [-1, 1].
+    """
     mean = torch.tensor(vae.config.latents_mean, device=video.device).view(1, -1, 1, 1, 1)
     std = torch.tensor(vae.config.latents_std, device=video.device).view(1, -1, 1, 1, 1)
     with autocast(video.device.type):

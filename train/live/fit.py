@@ -110,7 +110,11 @@ class LiveTraining:
             block.compile(dynamic=True)  # once for stills, clips and all numbers of references
 
     def step(self, pool: dict[str, Tensor], people: dict[str, Tensor], task: Task, done: float) -> Tensor:
-        """One update. Args: done: share of the time that is over, [0, 1]."""
+        """One update.
+
+        Args:
+            done: share of the time that is over, [0, 1].
+        """
         batch = self.draw(pool, people, task)
         scenes = len(batch["latents"]) // TAKES
         logit_normal = sample_sigmas(scenes, shift=self.plan.shift, logit_normal=True)
@@ -137,7 +141,12 @@ class LiveTraining:
     def errors(
         self, batch: dict[str, Tensor], sigmas: Tensor, *, keep_text: Tensor, keep_references: Tensor
     ) -> Tensor:
-        """Velocity errors, like the latents. Args: by scene: sigmas (S,), both keeps (S,) bool."""
+        """Velocity errors, like the latents.
+
+        Args:
+            sigmas: noise level of each scene, (S,).
+            keep_text, keep_references: whether each scene has them, (S,) bool.
+        """
         x0 = batch["latents"]
         sigmas, keep_text, keep_references = (
             values.repeat_interleave(TAKES) for values in (sigmas, keep_text, keep_references)

@@ -53,7 +53,11 @@ def measure_video_text(folder: Path, clips: Clips, captions: list[str]) -> str:
 
 
 def measure_reader(path: Path, frames: Tensor, truth: Tensor) -> str:
-    """The reader in a line. Args: frames (N, T, 3, H, W) uint8."""
+    """The reader in a line.
+
+    Args:
+        frames: (N, T, 3, H, W) uint8.
+    """
     reader = ClipReader(path)
     read = [reader.read(clip.permute(0, 2, 3, 1).contiguous().numpy()) for clip in frames]
     shares = []

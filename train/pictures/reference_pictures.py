@@ -61,7 +61,11 @@ def prepare_garments(frames: Tensor, masks: Tensor, size: int, mirrored: Tensor)
 
 
 def _extent(hit: Tensor) -> tuple[Tensor, Tensor]:
-    """First and one past the last true place of each row. Args: hit: (B, L) bool."""
+    """First and one past the last true place of each row.
+
+    Args:
+        hit: (B, L) bool.
+    """
     return hit.float().argmax(1), hit.shape[1] - hit.flip(1).float().argmax(1)
 
 

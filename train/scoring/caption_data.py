@@ -124,7 +124,11 @@ class CaptionData(OnePerson):
 
 
 def draw_alike(kinds: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The numbers of `count` rows without repetition, half of them of one kind. Args: kinds: (N,) int64."""
+    """The numbers of `count` rows without repetition, half of them of one kind.
+
+    Args:
+        kinds: (N,) int64.
+    """
     order = torch.randperm(len(kinds), generator=generator)
     alike = order[kinds[order] == kinds[order[0]]][: round(ALIKE_SHARE * count)]
     others = order[~torch.isin(order, alike)][: count - len(alike)]

@@ -27,7 +27,11 @@ Operation = Callable[[Tensor, Tensor, float, Generator], Tensor]
 
 
 def mask_parts(landmarks: Tensor, height: int, width: int, generator: Generator) -> Tensor:
-    """Where each face breaks, (B, 1, H, W) in [0, 1]. Args: landmarks (B, 5, 2) in cells."""
+    """Where each face breaks, (B, 1, H, W) in [0, 1].
+
+    Args:
+        landmarks: (B, 5, 2) in cells.
+    """
     unit = (landmarks[:, 1] - landmarks[:, 0]).norm(dim=-1).clamp(min=1.0)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     masks = []

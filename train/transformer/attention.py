@@ -16,7 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(D)) V. Args: query (..., L, D), key and value (..., S, D)."""
+    """softmax(Q K^T / sqrt(D)) V.
+
+    Args:
+        query: (..., L, D).
+        key, value: (..., S, D).
+    """
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     return scores.softmax(-1).to(value.dtype) @ value
 

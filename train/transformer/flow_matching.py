@@ -28,7 +28,12 @@ def sample_sigmas(
 
 
 def interpolate(x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
-    """The noisy sample (1 - sigma) x0 + sigma noise. Args: x0, noise (B, ...); sigmas (B,)."""
+    """The noisy sample (1 - sigma) x0 + sigma noise.
+
+    Args:
+        x0, noise: (B, ...).
+        sigmas: (B,).
+    """
     sigmas = sigmas.view(-1, *[1] * (x0.ndim - 1))
     return (1 - sigmas) * x0 + sigmas * noise
 

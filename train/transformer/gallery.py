@@ -31,7 +31,11 @@ def build_pipeline(module: L.LightningModule, vae_folder: Path, *, shift: float)
 
 
 def contact_sheet(rows: list[Tensor]) -> Image.Image:
-    """Rows of pictures side by side. Args: rows: each (N, 3, H, W) in [0, 1]."""
+    """Rows of pictures side by side.
+
+    Args:
+        rows: each (N, 3, H, W) in [0, 1].
+    """
     lines = [torch.cat(list(row), dim=-1) for row in rows]
     sheet = (torch.cat(lines, dim=-2).clamp(0, 1) * 255).round().byte()
     return Image.fromarray(np.ascontiguousarray(sheet.permute(1, 2, 0).cpu().numpy()))

@@ -200,7 +200,11 @@ class ConcatIDTraining(MuonModule):
         keep_text: Tensor,
         keep_references: Tensor,
     ) -> Tensor:
-        """Mean squared velocity error, weighted towards faces. Args: sigmas and both keeps (B,)."""
+        """Mean squared velocity error, weighted towards faces.
+
+        Args:
+            sigmas, keep_text, keep_references: (B,).
+        """
         x0 = batch["latents"]
         sigmas, noise = sigmas.to(x0), noise.to(x0)
         keep = batch["reference_mask"] * keep_references.to(x0)[:, None]
@@ -248,7 +252,12 @@ class ConcatIDTraining(MuonModule):
         return straight
 
     def predict(self, noisy: Tensor, sigmas: Tensor, given: Given) -> Tensor:
-        """The transformer's velocity, float32. Args: noisy (B, C, F, H, W), sigmas (B,)."""
+        """The transformer's velocity, float32.
+
+        Args:
+            noisy: (B, C, F, H, W).
+            sigmas: (B,).
+        """
         with PlainAttention():
             return self.transformer(noisy, timestep=self.timesteps(sigmas), **given).sample.float()
 

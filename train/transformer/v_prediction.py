@@ -21,7 +21,12 @@ def timesteps(sigmas: Tensor) -> Tensor:
 
 
 def interpolate(x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
-    """The noisy sample sqrt(a) x0 + sqrt(1 - a) noise. Args: x0, noise (B, ...); sigmas (B,)."""
+    """The noisy sample sqrt(a) x0 + sqrt(1 - a) noise.
+
+    Args:
+        x0, noise: (B, ...).
+        sigmas: (B,).
+    """
     signal, rest = _amplitudes(sigmas, x0)
     return signal * x0 + rest * noise
 

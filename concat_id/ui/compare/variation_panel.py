@@ -56,7 +56,11 @@ class VariationPanel:
         return [self.preview, self.progress, self.stop]
 
     def offer(self, run: Run, models: Sequence[str]) -> dict[Any, Any]:
-        """The updates that prepare another video like a run's. Args: models: names of presets."""
+        """The updates that prepare another video like a run's.
+
+        Args:
+            models: names of presets.
+        """
         job = run.job
         at_hand = presets_at_hand(job.task, models)
         choices = [(PRESETS[name].title, name) for name in at_hand]
@@ -99,7 +103,11 @@ def build_variation_panel(preset: Preset) -> VariationPanel:
 def wire_variation_panel(
     panel: VariationPanel, context: PageContext, chosen: gr.Dropdown, join: Join
 ) -> None:
-    """Connect the buttons. Args: chosen: the names of the runs that are compared."""
+    """Connect the buttons.
+
+    Args:
+        chosen: the names of the runs that are compared.
+    """
     outputs = [*panel.running, chosen]
 
     def start(button: gr.Button, make_job: Callable[..., Job], form: Sequence[Any] = ()) -> Any:
@@ -169,7 +177,11 @@ def _vary(name: str, base: Job) -> Job:
 
 
 def _read_form(base: Job, preset: str, *form: Any) -> Job:
-    """What the form asks for. Args: form: as `SettingsPanel.inputs` has it."""
+    """What the form asks for.
+
+    Args:
+        form: as `SettingsPanel.inputs` has it.
+    """
     values = dict(zip((kind.name for kind in KINDS), form, strict=True))
     return vary(base, preset, read_settings(values, base.settings))
 

@@ -11,7 +11,11 @@ from concat_id.ui.texts import CAN_SHOW, CANNOT_SHOW
 
 
 def build_abilities(model: str, page: str) -> gr.HTML:
-    """Lay the fold out. Args: page: goes before the element's name on pages that are not the first."""
+    """Lay the fold out.
+
+    Args:
+        page: goes before the element's name on pages that are not the first.
+    """
     knows_drawn = PRESETS[model].domain == "drawn"
     return gr.HTML(
         draw_abilities(), visible=knows_drawn, container=False, elem_id=f"{page}can", elem_classes="cid-can"

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def build_forecast(page: str) -> gr.HTML:
-    """Lay the line out. Args: page: goes before the element's name on pages that are not the first."""
+    """Lay the line out.
+
+    Args:
+        page: goes before the element's name on pages that are not the first.
+    """
     return gr.HTML(container=False, elem_id=f"{page}forecast")
 
 

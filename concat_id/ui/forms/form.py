@@ -325,7 +325,11 @@ def _switch(tab: FormTab, *, running: bool) -> dict[Any, Any]:
 
 
 def _update(tab: FormTab, event: Event, job: Job, which: str) -> dict[Any, Any]:
-    """What an event changes on screen. Args: which: of several videos."""
+    """What an event changes on screen.
+
+    Args:
+        which: of several videos.
+    """
     shape = stage.read_shape(job.settings)
     if not isinstance(event, Result):
         updates = {tab.stage.progress: stage.frame_drawing(stage.draw_progress(event, which), shape)}

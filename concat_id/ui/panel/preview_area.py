@@ -156,7 +156,11 @@ def draw_preview(preview: Preview, fps: int) -> str:
 
 
 def draw_progress(progress: Fetching | Loading | Progress, which: str = "") -> str:
-    """How far a run is. Args: which: of several videos."""
+    """How far a run is.
+
+    Args:
+        which: of several videos.
+    """
     if isinstance(progress, Fetching):
         return _draw_fetching(progress)
     if isinstance(progress, Loading):
