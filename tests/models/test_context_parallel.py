@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from diffusers import ContextParallelConfig
-from toys import make_transformer
+from toys import TEXT_DIM, make_transformer
 
 RANKS = 2
 # Video frames, references, latent height and width.
@@ -26,7 +26,12 @@ def compare(frames: int, references: int, height: int, width: int) -> None:
     """Predict on the whole sequence, then together with the other process."""
     transformer, total = make_transformer(), (frames + references) * height * width // 4
     latents = torch.randn(1, 4, frames + references, height, width)
-    inputs = (latents[:, :, :frames], torch.tensor([500.0]), torch.randn(1, 5, 16), latents[:, :, frames:])
+    inputs = (
+        latents[:, :, :frames],
+        torch.tensor([500.0]),
+        torch.randn(1, 5, TEXT_DIM),
+        latents[:, :, frames:],
+    )
     lengths: list[int] = []
     transformer.blocks[1].attn1.to_q.register_forward_pre_hook(
         lambda _, args: lengths.append(args[0].shape[1])

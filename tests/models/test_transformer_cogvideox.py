@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+import forward
 import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from einops import rearrange
+from forward import predict
 from torch import Tensor
-from toys import make_cogvideox_transformer
+from toys import TEXT_DIM, make_cogvideox_transformer
 
 from concat_id import ConcatIDCogVideoXTransformer3DModel
 
 VIDEO = (2, 4, 3, 8, 8)  # (B, C, F, H, W)
+make_inputs = partial(forward.make_inputs, video=VIDEO)
 
 
 @pytest.fixture
 def transformer() -> ConcatIDCogVideoXTransformer3DModel:
     return make_cogvideox_transformer()
-
-
-def make_inputs(num_references: int = 2, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of a forward pass."""
-    generator = torch.Generator().manual_seed(seed)
-    batch, channels, _, height, width = VIDEO
-    return {
-        "hidden_states": torch.randn(VIDEO, generator=generator),
-        "timestep": torch.tensor([999, 250]),
-        "encoder_hidden_states": torch.randn(batch, 5, 16, generator=generator),
-        "reference_latents": torch.randn(
-            (batch, channels, num_references, height, width), generator=generator
-        ),
-    }
-
-
-@torch.no_grad()
-def predict(transformer: ConcatIDCogVideoXTransformer3DModel, inputs: dict[str, Tensor]) -> Tensor:
-    return transformer(**inputs).sample
 
 
 @torch.no_grad()
@@ -103,7 +88,7 @@ def test_each_reference_and_their_order_matter(transformer: ConcatIDCogVideoXTra
 def test_sines_go_on_along_time_too() -> None:
     config = {**make_cogvideox_transformer().config, "use_rotary_positional_embeddings": False}
     transformer = ConcatIDCogVideoXTransformer3DModel.from_config(config).eval()
-    inputs = make_inputs() | {"encoder_hidden_states": torch.randn(2, 32, 16)}
+    inputs = make_inputs() | {"encoder_hidden_states": torch.randn(2, 32, TEXT_DIM)}
     found = predict(transformer, inputs)
     longer = torch.cat([inputs["hidden_states"], inputs.pop("reference_latents")], dim=2)
     expected = predict(transformer, inputs | {"hidden_states": longer})[:, :, : VIDEO[2]]

@@ -8,32 +8,11 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 from einops import rearrange
-from torch import Tensor
+from forward import VIDEO, make_inputs, predict
 from torch.profiler import ProfilerActivity, profile
 
 from concat_id import ConcatIDWanTransformer3DModel
 from concat_id.models.blocks_wan import ConcatIDWanRotaryPosEmbed
-
-VIDEO = (2, 4, 3, 4, 6)  # (B, C, F, H, W)
-
-
-def make_inputs(num_references: int = 2, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of a forward pass."""
-    generator = torch.Generator().manual_seed(seed)
-    batch, channels, _, height, width = VIDEO
-    return {
-        "hidden_states": torch.randn(VIDEO, generator=generator),
-        "timestep": torch.tensor([999.0, 250.0]),
-        "encoder_hidden_states": torch.randn(batch, 5, 16, generator=generator),
-        "reference_latents": torch.randn(
-            (batch, channels, num_references, height, width), generator=generator
-        ),
-    }
-
-
-@torch.no_grad()
-def predict(transformer: WanTransformer3DModel, inputs: dict[str, Tensor]) -> Tensor:
-    return transformer(**inputs).sample
 
 
 @pytest.mark.parametrize("references", ["none", "empty"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import CogVideoXDDIMScheduler
 from toy_latents import CAPTIONS, write_toy_shard
-from toys import make_cogvideox_transformer
+from toys import TEXT_DIM, make_cogvideox_transformer
 from transformers import T5Config, T5EncoderModel
 
 from concat_id import ConcatIDCogVideoXPipeline
@@ -30,7 +30,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_cogvideox_transformer(in_channels=CHANNELS).save_pretrained(folder / "transformer")
     tokenizer = train_tokenizer(CAPTIONS)
     tokenizer.save_pretrained(folder / "tokenizer")
-    config = T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    config = T5Config(vocab_size=len(tokenizer), d_model=TEXT_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     T5EncoderModel(config).save_pretrained(folder / "text_encoder")
     write_toy_shard(folder / "latents" / "00000.safetensors", people=2, latent_frames=3)
     return folder
@@ -132,7 +132,7 @@ def test_a_lora_is_exported_and_loaded(start: Path, source: Source, tmp_path: Pa
         make_cogvideox_transformer(in_channels=CHANNELS), CogVideoXDDIMScheduler(**SCHEDULE)
     )
     pipeline.load_lora_weights(tmp_path, weight_name="mine.safetensors")
-    inputs = torch.randn(1, CHANNELS, 3, 4, 4), torch.tensor([500]), torch.randn(1, 32, 16)
+    inputs = torch.randn(1, CHANNELS, 3, 4, 4), torch.tensor([500]), torch.randn(1, 32, TEXT_DIM)
     with torch.no_grad():
         expected, found = (
             model.eval()(*inputs).sample for model in (module.transformer, pipeline.transformer)
