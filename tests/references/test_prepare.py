@@ -223,7 +223,8 @@ class TestEmbeddedParser:
     """Preparation with the parser that is part of the repository, on pictures it has never seen."""
 
     @pytest.fixture(scope="class")
-    def parser(self) -> Parser:
+    @classmethod
+    def parser(cls) -> Parser:
         return load_clothes_parser()
 
     def test_a_garment_is_found_alone_and_on_a_person(self, parser: Parser) -> None:
