@@ -298,7 +298,7 @@ def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "train", *arguments]
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
-            process.wait(timeout=240)
+            process.wait(timeout=280)
         finally:
             # Whatever happened, the second process must not outlive the test.
             with contextlib.suppress(ProcessLookupError):
