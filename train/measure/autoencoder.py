@@ -2,7 +2,8 @@
 
     python -m train.measure.autoencoder [--vae assets/embedded/vae] [--sheet sheet.png]
 
-Prints the peak signal-to-noise ratio over whole clips, over faces, and of reference stills, in dB.
+Prints the peak signal-to-noise ratio over whole clips, over faces, of faces in the first frame and by their place
+within later latent frames (where movement is lost, the first is far below the others), and of stills, in dB.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"faces            {psnr(squares[faces]):.2f}")
     print(f"first frame      {psnr(squares[:, :, 0]):.2f}")
     print(f"last frame       {psnr(squares[:, :, -1]):.2f}")
+    stride = vae.config.scale_factor_temporal
+    places = [slice(0, 1), *(slice(1 + place, None, stride) for place in range(stride))]
+    by_place = (psnr(squares[:, :, place][faces[:, :, place]]) for place in places)
+    print(f"faces by place   {' '.join(f'{figure:.2f}' for figure in by_place)}")
     print(f"reference stills {psnr((still_truth - still_decoded).square()):.2f}")
     if options.sheet:
         moments = [0, 8, 16]
