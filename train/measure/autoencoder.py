@@ -2,8 +2,8 @@
 
     python -m train.measure.autoencoder [--vae assets/embedded/vae] [--sheet sheet.png]
 
-Prints the peak signal-to-noise ratio over whole clips, over faces, of faces in the first frame and by their place
-within later latent frames (where movement is lost, the first is far below the others), and of stills, in dB.
+Prints the peak signal-to-noise ratio over whole clips and faces, of faces in the first frame and by their place
+within later latent frames (where movement is lost, the first is far below the others), of stills, in dB.
 """
 
 from __future__ import annotations
