@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, de
 from train.export.pipeline import export_pipeline, load_autoencoder_checkpoint
 from train.optimizer import MuonAdamW, orthogonalize, warmup_stable_decay
 from train.text.encoder import build_text_encoder, encode_text, train_tokenizer
+from train.transformer.draws import batch_generators
 from train.transformer.flow_matching import interpolate, sample_sigmas, velocity
 from train.transformer.latent_data import Source, load_pairs
 from train.transformer.training import ConcatIDTraining, build_transformer, with_reference_adaln
@@ -190,15 +192,21 @@ def test_a_missing_reference_counts_as_a_dropped_one(workshop: Path) -> None:
     assert loss([[1.0, 1.0], [1.0, 1.0]], 0.0) != loss([[1.0, 1.0], [1.0, 1.0]], 3.0)
 
 
-def test_every_process_and_every_resumption_draws_its_own(workshop: Path) -> None:
-    module = ConcatIDTraining(text=str(workshop / "text"))
-    draws = set()
-    for rank, step in ((0, 0), (1, 0), (0, 50)):
-        torch.manual_seed(0)
-        module._trainer = SimpleNamespace(global_rank=rank, global_step=step)
-        module.on_train_start()
-        draws.add(torch.rand(()).item())
-    assert len(draws) == 3
+def test_draws_depend_on_the_batch_s_number_through_processes_and_resumptions() -> None:
+    def draw(
+        count: int, *, step: int = 0, rank: int = 0, world: int = 1, accumulated: int = 1
+    ) -> list[float]:
+        trainer = SimpleNamespace(
+            global_step=step, global_rank=rank, world_size=world, accumulate_grad_batches=accumulated
+        )
+        torch.manual_seed(7)
+        generators = islice(batch_generators(trainer), count)
+        return [torch.rand((), generator=generator).item() for generator in generators]
+
+    alone = draw(6)
+    assert len(set(alone)) == 6
+    assert draw(2, step=2, accumulated=2) == draw(2, step=4) == alone[4:]
+    assert [draw(2, step=1, rank=rank, world=2) for rank in (0, 1)] == [alone[2::2], alone[3::2]]
 
 
 @pytest.mark.parametrize("name", RECIPES)
