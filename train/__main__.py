@@ -52,6 +52,8 @@ def main(args: list[str] | None = None) -> None:
     """Run LightningCLI on the command line, or on `args`."""
     torch.set_float32_matmul_precision("high")
     warnings.filterwarnings("ignore", message=".*num_workers.*")  # batches are made where they are used
+    # Averaging fears that weights are split; the recipes that split them do not average.
+    warnings.filterwarnings("ignore", message=".*overrides the configure_model.*")
     shared = {"default_config_files": [str(SHARED)]}
     RecipeCLI(
         save_config_kwargs={"overwrite": True},

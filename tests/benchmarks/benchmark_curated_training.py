@@ -34,7 +34,7 @@ from train.transformer.training import ConcatIDTraining
 SHRINK = 8
 SMALL, REAL = Format(17, 8.0, 128, 224), Format(81, 16.0, 480, 832)
 SMALL_TOKENS, REAL_TOKENS = 8, 512
-FOOTAGE = Plan(films=3, people=2, seconds=2.5, drawn_fps=2)
+FOOTAGE = Plan(films=3, people=3, seconds=2.5, drawn_fps=2)
 
 
 def build_vae(shrink: int) -> AutoencoderKLWan:

@@ -3,10 +3,10 @@
     python -m train.measure.memory
 
 Weights, gradients and AdamW's two means are in float32 as in the recipes, with a copy of the weights in
-bfloat16 to compute with and, where the recipe averages weights, one more in float32. Activations, in
-bfloat16, are what gradient checkpointing keeps: the input of every block, and of one block all that its
-backward pass needs. Not counted are torch's own gigabyte, the autoencoder at validation, and what is lost
-between the pieces of memory in use: leave a tenth of it free.
+bfloat16 to compute with. Activations, in bfloat16, are what gradient checkpointing keeps: the input of every
+block, and of one block all that its backward pass needs. Averaged weights (EMA) lie in the processor's
+memory. Not counted are torch's own gigabyte, the autoencoder at validation, and what is lost between the
+pieces of memory in use: leave a tenth of it free.
 """
 
 from dataclasses import dataclass
@@ -136,13 +136,11 @@ def account(setting: Setting) -> dict[str, float]:
     parameters = list(build(recipe).parameters())
     every = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    averaged = any("EMA" in callback["class_path"] for callback in recipe["trainer"]["callbacks"])
     sizes = {
         "weights": 4 * every / setting.sharing,
         "in bf16": 2 * every / setting.sharing,
         "gradients": 4 * trained / setting.sharing,
         "AdamW": 8 * trained / setting.sharing,
-        "EMA": 4 * every * averaged,
         "activations": count_activations(recipe) * recipe["data"]["init_args"]["batch_size"],
     }
     return {name: size / GB for name, size in sizes.items()}
