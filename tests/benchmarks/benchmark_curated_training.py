@@ -4,10 +4,11 @@
 
 Random weights at the proportions of Wan 2.1 1.3B. The autoencoder, the text encoder and the transformer have
 the real ones' layers and heads, with all their widths divided by 8. A clip has 17 frames of 224 x 128 px, a
-61st of the real one's 81 frames of 832 x 480, and its text 8 tokens, as 512 are to that. The transformer
-trains whole, in float32, on one thread, as do the encoders where they encode in the step. Steps of both kinds
-take turns, and each figure is the median; the arithmetic of one clip is counted on the real sizes besides,
-for attention, which grows with the square of a clip's length, is a smaller part of the work in a short one.
+66th of the real one's 81 frames of 832 x 480, and its text 8 tokens, as 512 are to that. The transformer
+trains whole, in float32, on one thread. Steps of both kinds take turns, and each figure is the median of the
+processor's own seconds, to which other load on the machine does not add. The arithmetic of one clip is
+counted at the real sizes besides: attention, which grows with the square of a clip's length, is a smaller
+part of the work in a short one.
 """
 
 import argparse
@@ -96,17 +97,17 @@ def count_tflop(shrink: int, shape: Format, tokens: int) -> dict[str, float]:
 def time_step(
     batches: PairBatches, module: ConcatIDTraining, optimizer: torch.optim.Optimizer
 ) -> list[float]:
-    """Seconds of one clip's batch and of the step on it."""
-    started = time.perf_counter()
+    """Seconds of the processor for one clip's batch and for the step on it."""
+    started = time.process_time()
     (examples, *_) = batches.groups.values()
     batch = batches.draw(examples[:1], torch.Generator().manual_seed(0))
-    drawn = time.perf_counter()
+    drawn = time.process_time()
     keep = torch.ones(1, dtype=torch.bool)
     noise = torch.randn(batch["latents"].shape)
     module.loss(batch, torch.rand(1), noise, keep_text=keep, keep_references=keep).backward()
     optimizer.step()
     optimizer.zero_grad()
-    return [drawn - started, time.perf_counter() - drawn]
+    return [drawn - started, time.process_time() - drawn]
 
 
 def prepare(folder: Path) -> tuple[Path, Path]:
