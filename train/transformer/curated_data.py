@@ -78,10 +78,12 @@ class PairBatches(IterableDataset):
         ).float()
         blank = torch.zeros_like(latents[0, :, 0])
         references: list[Tensor] = []
-        for example in examples:
-            for own in example.references:
-                there = own and encode(ReferenceVersion(*own[choose(len(own))], choose(versions))).float()
-                references.append(there if own else blank)
+        for own in (own for example in examples for own in example.references):
+            if own:
+                picture = own[choose(len(own))]
+                references.append(encode(ReferenceVersion(*picture, choose(versions))).float())
+            else:
+                references.append(blank)
         mask = [[float(bool(own)) for own in example.references] for example in examples]
         captions = [example.caption for example in examples]
         people = len(examples[0].references)
