@@ -4,11 +4,12 @@
 
 Random weights at the proportions of Wan 2.1 1.3B. The autoencoder, the text encoder and the transformer have
 the real ones' layers and heads, with all their widths divided by 8. A clip has 17 frames of 224 x 128 px, a
-66th of the real one's 81 frames of 832 x 480, and its text 8 tokens, as 512 are to that. The transformer
-trains whole, in float32, on one thread. Steps of both kinds take turns, and each figure is the median of the
-processor's own seconds, to which other load on the machine does not add. The arithmetic of one clip is
-counted at the real sizes besides: attention, which grows with the square of a clip's length, is a smaller
-part of the work in a short one.
+66th of the real one's 81 frames of 832 x 480, and its text 8 tokens, as 512 are to that. As on
+a GPU, the autoencoder computes in float32 and the step of training in bfloat16 where the processor can, both
+on one thread. Steps of both kinds take turns, and each figure is the median of the processor's own seconds,
+to which other load on the machine does not add. The arithmetic of one clip is counted at the real sizes
+besides: attention, which grows with the square of a clip's length, is a smaller part of the work in a short
+one.
 """
 
 import argparse
@@ -29,12 +30,14 @@ from train.curation.encodings import FOLDER
 from train.curation.engine import curate
 from train.curation.rendered_footage import Plan, film_footage
 from train.curation.training_clips import Format
+from train.precision import autocast
 from train.transformer.curated_data import PairBatches, PairsDataModule
 from train.transformer.training import ConcatIDTraining
 
 SHRINK = 8
 SMALL, REAL = Format(17, 8.0, 128, 224), Format(81, 16.0, 480, 832)
 SMALL_TOKENS, REAL_TOKENS = 8, 512
+RANKS: dict[str, int | None] = {"whole": None, "LoRA": 8}
 FOOTAGE = Plan(films=3, people=3, seconds=2.5, drawn_fps=2)
 
 
@@ -69,7 +72,7 @@ def write_model(folder: Path) -> Path:
 
 @torch.no_grad()
 def count_tflop(shrink: int, shape: Format, tokens: int) -> dict[str, float]:
-    """Arithmetic of one clip with one reference: encoding each part, and a step that trains all weights."""
+    """Arithmetic of one clip with one reference: encoding each part, and a pass of the transformer."""
     with torch.device("meta"):
         vae, encoder, transformer = (
             build(shrink) for build in (build_vae, build_text_encoder, build_transformer)
@@ -88,9 +91,7 @@ def count_tflop(shrink: int, shape: Format, tokens: int) -> dict[str, float]:
     return {
         "autoencoder": count((vae.encode, frames), (vae.encode, frames[:, :, :1])),
         "text encoder": count((encoder, words)),
-        # Forwards, and twice as much backwards.
-        "transformer": 3
-        * count((transformer, latents, torch.empty(1, device="meta"), text, latents[:, :, :1])),
+        "transformer": count((transformer, latents, torch.empty(1, device="meta"), text, latents[:, :, :1])),
     }
 
 
@@ -104,10 +105,31 @@ def time_step(
     drawn = time.process_time()
     keep = torch.ones(1, dtype=torch.bool)
     noise = torch.randn(batch["latents"].shape)
-    module.loss(batch, torch.rand(1), noise, keep_text=keep, keep_references=keep).backward()
+    with autocast("cpu"):
+        loss = module.loss(batch, torch.rand(1), noise, keep_text=keep, keep_references=keep)
+    loss.backward()
     optimizer.step()
     optimizer.zero_grad()
     return [drawn - started, time.process_time() - drawn]
+
+
+def measure(
+    sources: dict[str, PairBatches], model: Path, rank: int | None, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of batch and step from each source, medians of the rounds after one to warm up."""
+    module = ConcatIDTraining(
+        init_from=str(model), muon=False, with_text_encoder=False, face_weight=0.0, lora_rank=rank
+    )
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    seconds: dict[str, list[list[float]]] = {name: [] for name in sources}
+    for _ in range(rounds + 1):
+        for name, batches in sources.items():
+            seconds[name].append(time_step(batches, module, optimizer))
+    return {
+        name: [statistics.median(values) for values in zip(*timed[1:], strict=True)]
+        for name, timed in seconds.items()
+    }
 
 
 def prepare(folder: Path) -> tuple[Path, Path]:
@@ -130,30 +152,27 @@ def main() -> None:
     torch.set_num_threads(1)
     dataset, model = prepare(options.folder)
     shutil.rmtree(dataset / FOLDER, ignore_errors=True)
-    data = PairsDataModule(str(dataset), str(model), batch_size=1, shape=SMALL)
-    sources = {"encoding in the step": PairBatches(data)}
-    encode_dataset(dataset, model, shape=SMALL, workers=0)
-    sources["from the shards"] = PairBatches(data)
-    training = ConcatIDTraining(init_from=str(model), muon=False, with_text_encoder=False, face_weight=0.0)
-    optimizer = torch.optim.AdamW(training.transformer.parameters(), lr=1e-5)
-    seconds: dict[str, list[list[float]]] = {name: [] for name in sources}
-    for _ in range(options.rounds + 1):
-        for name, batches in sources.items():
-            seconds[name].append(time_step(batches, training, optimizer))
-    print(f"{'':<24}{'batch, s':>10}{'step, s':>10}{'together':>10}")
-    together = {}
-    for name, rounds in seconds.items():
-        draw, step = (statistics.median(values) for values in zip(*rounds[1:], strict=True))
-        together[name] = draw + step
-        print(f"{name:<24}{draw:>10.3f}{step:>10.3f}{draw + step:>10.3f}")
-    slow, fast = together.values()
-    print(f"from the shards, training is {slow / fast:.2f} times as fast\n")
-    print(f"{'TFLOP of one clip':<24}{'encoders':>10}{'step':>10}{'ratio':>10}")
-    for name, sizes in (("here", (SHRINK, SMALL, SMALL_TOKENS)), ("Wan 1.3B", (1, REAL, REAL_TOKENS))):
+    data = PairsDataModule(str(dataset), str(model), batch_size=1, shape=SMALL, versions=1)
+    made = PairBatches(data)
+    made.encoder.pipeline.vae.float()
+    encode_dataset(dataset, model, shape=SMALL, versions=1, workers=0)
+    sources = {"encoding in the step": made, "from the shards": PairBatches(data)}
+    print(f"{'':<32}{'batch, s':>10}{'step, s':>10}{'together':>10}")
+    for title, rank in RANKS.items():
+        together = {}
+        for name, (draw, step) in measure(sources, model, rank, options.rounds).items():
+            together[name] = draw + step
+            print(f"{title + ', ' + name:<32}{draw:>10.3f}{step:>10.3f}{draw + step:>10.3f}")
+        slow, fast = together.values()
+        print(f"{title}, from the shards, is {slow / fast:.2f} times as fast")
+    print(f"\n{'TFLOP of one clip':<32}{'encoders':>10}{'step':>10}{'ratio':>10}")
+    for place, sizes in (("here", (SHRINK, SMALL, SMALL_TOKENS)), ("Wan 1.3B", (1, REAL, REAL_TOKENS))):
         counted = count_tflop(*sizes)
         encoders = counted["autoencoder"] + counted["text encoder"]
-        ratio = 1 + encoders / counted["transformer"]
-        print(f"{name:<24}{encoders:>10.3f}{counted['transformer']:>10.3f}{ratio:>10.2f}")
+        for title, rank in RANKS.items():
+            # Backwards, once for gradients of what goes in, and once for those of trained weights.
+            step = counted["transformer"] * (2 if rank else 3)
+            print(f"{place + ', ' + title:<32}{encoders:>10.3f}{step:>10.3f}{1 + encoders / step:>10.2f}")
 
 
 if __name__ == "__main__":
