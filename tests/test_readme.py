@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonargparse import capture_parser
 from ui.assistant import await_it, list_tools
 from ui.served import serve_app
 
@@ -18,7 +20,7 @@ STUDIO = "http://127.0.0.1:7860/"
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # The first, and those beside the code that go on from it.
-FOLDERS = (".", "concat_id", "concat_id/ui", "concat_id/evaluation", "train")
+FOLDERS = (".", "concat_id", "concat_id/ui", "concat_id/evaluation", "train", "train/curation")
 READMES = {folder: (ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in FOLDERS}
 ALL = "\n".join(READMES.values())
 
@@ -89,6 +91,27 @@ def test_training_commands_name_what_exists(command: list[str]) -> None:
     assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists()
     for path in (word for word in command if word.startswith("train/")):
         assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("command", commands("python -m train.curation"), ids=" ".join)
+def test_commands_of_curation_are_understood(command: list[str]) -> None:
+    from train.curation.__main__ import main
+
+    parser = capture_parser(lambda: main([]))
+    options = parser.parse_args(command[3:])
+    assert options.subcommand == command[3]
+
+
+@pytest.mark.parametrize("command", commands("python -m train fit"), ids=" ".join)
+def test_recipes_have_what_commands_set(command: list[str]) -> None:
+    recipe = {}
+    for words in zip(command, command[1:], strict=False):
+        if words[0] == "--config":
+            recipe = yaml.safe_load((ROOT / words[1]).read_text(encoding="utf-8"))
+        elif words[0].startswith("--data.") or ".strategy.init_args." in words[0]:
+            section, *names = words[0].removeprefix("--").split(".")
+            for name in (section, *names):
+                recipe = recipe[name]
 
 
 def test_make_has_every_target_that_is_promised() -> None:

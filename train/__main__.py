@@ -1,6 +1,7 @@
 """Train any recipe: `python -m train fit --config train/configs/NAME.yaml`, and `--ckpt_path last` to go on.
 
-Each recipe names its module, its data and its trainer; whatever it sets can be set on the command line too.
+Each recipe names its module, its data and its trainer, beside what `configs/trainer.yaml` says for all of
+them; whatever they set can be set on the command line too.
 Checkpoints and logs go to `.train/NAME/`. A run's checkpoint is `last.ckpt`, always: a run that would write
 over another one's is refused.
 """
@@ -16,6 +17,8 @@ from lightning.pytorch.cli import LightningCLI
 
 from concat_id.errors import CheckpointInTheWay
 from train.precision import is_mixed_faster
+
+SHARED = Path(__file__).parent / "configs" / "trainer.yaml"
 
 
 class RecipeCLI(LightningCLI):
@@ -51,7 +54,15 @@ def main(args: list[str] | None = None) -> None:
     """Run LightningCLI on the command line, or on `args`."""
     torch.set_float32_matmul_precision("high")
     warnings.filterwarnings("ignore", message=".*num_workers.*")  # batches are made where they are used
-    RecipeCLI(save_config_kwargs={"overwrite": True}, seed_everything_default=0, args=args)
+    # Averaging fears that weights are split; the recipes that split them do not average.
+    warnings.filterwarnings("ignore", message=".*overrides the configure_model.*")
+    shared = {"default_config_files": [str(SHARED)]}
+    RecipeCLI(
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={command: shared for command in ("fit", "validate")},
+        seed_everything_default=0,
+        args=args,
+    )
 
 
 if __name__ == "__main__":

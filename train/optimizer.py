@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from train.precision import is_mixed_faster
@@ -126,12 +126,15 @@ def warmup_stable_decay(
 class MuonModule(L.LightningModule):
     """Base of every training here: `MuonAdamW` under `warmup_stable_decay`.
 
-    Read from the hyperparameters: lr, warmup_steps, decay_steps, and weight_decay where there is one.
+    Read from the hyperparameters: lr, warmup_steps, decay_steps, weight_decay where there is one, and muon:
+    where it is false, AdamW has all parameters, as in the paper.
     """
 
     def configure_optimizers(self) -> dict[str, Any]:
         hparams = self.hparams
-        optimizer = MuonAdamW(self.parameters(), lr=hparams.lr, weight_decay=hparams.get("weight_decay", 0.0))
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer_class = MuonAdamW if hparams.get("muon", True) else AdamW
+        optimizer = optimizer_class(parameters, lr=hparams.lr, weight_decay=hparams.get("weight_decay", 0.0))
         schedule = warmup_stable_decay(
             optimizer,
             warmup_steps=hparams.warmup_steps,

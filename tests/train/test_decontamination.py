@@ -39,8 +39,15 @@ def test_the_bound_is_what_one_pair_of_strangers_in_a_hundred_thousand_exceeds()
 
 
 def test_the_nearest_training_picture_is_named() -> None:
-    cosines, numbers = find_nearest(torch.eye(3)[:2], torch.eye(3)[[2, 1, 0]])
-    assert cosines.tolist() == [1, 1] and numbers.tolist() == [2, 1]
+    cosines, numbers = find_nearest(torch.eye(3)[:2], [torch.eye(3)[[2, 1, 0]]])
+    assert cosines.tolist() == [[1], [1]] and numbers.tolist() == [[2], [1]]
+
+
+def test_the_nearest_are_the_same_however_training_is_read() -> None:
+    people, training = strangers(3, 8).embeddings, strangers(50, 8).embeddings.flip(0)
+    whole, in_parts = (find_nearest(people, parts, 4) for parts in ([training], training.split(7)))
+    torch.testing.assert_close(whole[0], (people @ training.T).sort(descending=True).values[:, :4])
+    assert torch.equal(whole[1], in_parts[1]) and find_nearest(people, [training[:2]], 4)[0].shape == (3, 2)
 
 
 def test_a_candidate_seen_in_training_is_left_out_and_the_others_follow(

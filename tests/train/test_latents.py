@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from safetensors import safe_open
@@ -190,7 +191,7 @@ def test_a_batch_comes_from_one_source_and_sources_by_their_shares(toy_folder: P
         Source(str(toy_folder / "two"), 3, roles=("face", "face", "background")),
     ]
     torch.manual_seed(0)
-    batches = iter(LatentBatches(sources))
+    batches = iter(LatentBatches(sources, L.Trainer(accelerator="cpu", logger=False)))
     shapes = [tuple(next(batches)["reference_latents"].shape[:3:2]) for _ in range(200)]
     assert set(shapes) == {(2, 1), (3, 3)} and 130 < shapes.count((2, 1)) < 170
 

@@ -9,6 +9,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections import defaultdict
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,7 @@ from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, de
 from train.export.pipeline import export_pipeline, load_autoencoder_checkpoint
 from train.optimizer import MuonAdamW, orthogonalize, warmup_stable_decay
 from train.text.encoder import build_text_encoder, encode_text, train_tokenizer
+from train.transformer.draws import batch_generators
 from train.transformer.flow_matching import interpolate, sample_sigmas, velocity
 from train.transformer.latent_data import Source, load_pairs
 from train.transformer.training import ConcatIDTraining, build_transformer, with_reference_adaln
@@ -192,15 +195,21 @@ def test_a_missing_reference_counts_as_a_dropped_one(workshop: Path) -> None:
     assert loss([[1.0, 1.0], [1.0, 1.0]], 0.0) != loss([[1.0, 1.0], [1.0, 1.0]], 3.0)
 
 
-def test_every_process_and_every_resumption_draws_its_own(workshop: Path) -> None:
-    module = ConcatIDTraining(text=str(workshop / "text"))
-    draws = set()
-    for rank, step in ((0, 0), (1, 0), (0, 50)):
-        torch.manual_seed(0)
-        module._trainer = SimpleNamespace(global_rank=rank, global_step=step)
-        module.on_train_start()
-        draws.add(torch.rand(()).item())
-    assert len(draws) == 3
+def test_draws_depend_on_the_batch_s_number_through_processes_and_resumptions() -> None:
+    def draw(
+        count: int, *, step: int = 0, rank: int = 0, world: int = 1, accumulated: int = 1
+    ) -> list[float]:
+        trainer = SimpleNamespace(
+            global_step=step, global_rank=rank, world_size=world, accumulate_grad_batches=accumulated
+        )
+        torch.manual_seed(7)
+        generators = islice(batch_generators(trainer), count)
+        return [torch.rand((), generator=generator).item() for generator in generators]
+
+    alone = draw(6)
+    assert len(set(alone)) == 6
+    assert draw(2, step=2, accumulated=2) == draw(2, step=4) == alone[4:]
+    assert [draw(2, step=1, rank=rank, world=2) for rank in (0, 1)] == [alone[2::2], alone[3::2]]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -288,11 +297,28 @@ def test_an_export_replaces_the_pipeline_and_nothing_else(workshop: Path, tmp_pa
     assert not list(output.glob(".*"))
 
 
+def read_metrics(run: Path) -> dict[str, dict[int, float]]:
+    """By figure, what the last of a run's logs says of each step."""
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    last = max(run.rglob("metrics.csv"), key=lambda path: path.stat().st_mtime)
+    with last.open() as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value:
+                    found[name][int(row["step"])] = float(value)
+    return found
+
+
 @pytest.mark.slow
-def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
-    arguments = toy_recipe("unified", workshop, tmp_path, "--trainer.max_steps", "3")
-    # With one validation batch of each source, no task is seen by both.
-    arguments += ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.validation_batches", "1"]
+def test_two_processes_train_the_model_that_one_does(workshop: Path, tmp_path: Path) -> None:
+    runs = {name: tmp_path / name for name in ("two", "one")}
+    for run in runs.values():
+        run.mkdir()
+    # With one validation batch of each source, no task is seen by both. Muon and bfloat16 amplify rounding.
+    same = ("--trainer.max_steps", "3", "--data.validation_batches", "1", "--trainer.precision", "32-true")
+    same += ("--model.init_args.muon", "false", "--trainer.val_check_interval")
+    arguments = toy_recipe("unified", workshop, runs["two"], *same, "3")
+    arguments += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
     log = tmp_path / "log.txt"
     with log.open("w") as output:
         command = [sys.executable, "-m", "train", *arguments]
@@ -305,11 +331,49 @@ def test_two_processes_train_one_model(workshop: Path, tmp_path: Path) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
     # The verdict is the checkpoint: threads that are torn down at exit may abort a process that is done.
     text = log.read_text()
-    assert "MEMBER: 2/2" in text and (tmp_path / "last.ckpt").exists(), text
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
-    with (tmp_path / "logs" / "version_0" / "metrics.csv").open() as file:
-        (row,) = (row for row in csv.DictReader(file) if row.get("val/loss"))
-    assert sum(name.startswith("val/loss_face") and float(row[name]) > 0 for name in row) == 7
+    assert "MEMBER: 2/2" in text and (runs["two"] / "last.ckpt").exists(), text
+    accumulated = ("6", "--trainer.accumulate_grad_batches", "2")
+    run_recipe(toy_recipe("unified", workshop, runs["one"], *same, *accumulated))
+    two, one = (torch.load(run / "last.ckpt", weights_only=True) for run in runs.values())
+    assert two["global_step"] == one["global_step"] == 3
+    for name, value in one["current_model_state"].items():
+        torch.testing.assert_close(two["current_model_state"][name], value, atol=1e-5, rtol=1e-4)
+    assert sum(name.startswith("val/loss_face") for name in read_metrics(runs["two"])) == 7
+
+
+KILLED = """
+import os, signal, sys
+from train.__main__ import main
+from train.transformer.training import ConcatIDTraining
+
+def die(self, batch, batch_idx):
+    if self.global_step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ConcatIDTraining.on_train_batch_start = die
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_as_an_undisturbed_one(workshop: Path, tmp_path: Path) -> None:
+    same = ("--trainer.max_steps", "6", "--trainer.log_every_n_steps", "1")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    for run in (undisturbed, killed):
+        run.mkdir()
+    run_recipe(toy_recipe("stage2", workshop, undisturbed, *same))
+    arguments = toy_recipe("stage2", workshop, killed, *same)
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert torch.load(killed / "last.ckpt", weights_only=True)["global_step"] == 3
+    run_recipe([*arguments, "--ckpt_path", str(killed / "last.ckpt")])
+    expected, found = read_metrics(undisturbed), read_metrics(killed)
+    assert max(map(max, (found[name] for name in found if name.startswith("train/")))) == 5
+    for name, values in found.items():
+        for step, value in values.items():
+            assert value == pytest.approx(expected[name][step], rel=1e-6), (name, step)
+    ends = [torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (undisturbed, killed)]
+    torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.slow

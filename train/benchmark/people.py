@@ -160,7 +160,9 @@ def choose_people(
         numbers among the candidates, and how the rule went.
     """
     portraits = draw_candidates(candidates, embedder)
-    cosines, numbers = find_nearest(portraits.embeddings, training.embeddings)
+    cosines, numbers = (
+        column.squeeze(1) for column in find_nearest(portraits.embeddings, [training.embeddings])
+    )
     # Nobody of the test split is in the training split: all pairs are strangers.
     bound = carry_over_bound(portraits.embeddings @ training.embeddings.T)
     passed = (cosines <= bound).nonzero().squeeze(1)

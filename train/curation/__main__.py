@@ -1,11 +1,12 @@
 """From footage to training pairs, on the command line.
 
     python -m train.curation run --input VIDEOS --output DATASET [--preset real] [--workers 2]
+    python -m train.curation encode --dataset DATASET --model MODEL [--workers 2]
     python -m train.curation decontaminate --dataset DATASET --benchmark PEOPLE
     python -m train.curation footage --output VIDEOS --truth TRUTH.json
 
 `run` makes a dataset or brings it up to date: what was done before is not done again. Every rule is an
-option: `--rules.clips.sample_fps 1`.
+option: `--rules.clips.sample_fps 1`. `encode` stores what training would else encode in its steps.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from concat_id.errors import InputError
+from train.curation.decontamination import check_benchmark
+from train.curation.encoding import encode_dataset
 from train.curation.engine import curate, read_preset
-from train.curation.leaks import check_benchmark
 from train.curation.models import Models, find_preset
 from train.curation.rendered_footage import Plan, film_footage
 from train.curation.rules import Rules
+from train.curation.training_clips import Format
 
 
 def run(
@@ -59,6 +62,39 @@ def run(
     print(f"The report: {output / 'report.html'}")
 
 
+def encode(
+    dataset: Path,
+    model: Path,
+    shape: Format = Format(),  # noqa: B008, it is frozen
+    versions: int = 2,
+    workers: int = 1,
+    address: str | None = None,
+    gpus_per_worker: float = 0.0,
+) -> None:
+    """Encode a dataset's clips, references and captions for training, or bring that up to date.
+
+    Args:
+        dataset: as `run` made it.
+        model: a diffusers folder, whose autoencoder and text encoder are used.
+        shape: what the model takes; train with the same.
+        versions: of each clip, parts that begin elsewhere, and of each reference, under other noise.
+        workers: processes that encode; 0: this one does, without Ray.
+        address: of a Ray cluster; none: this machine.
+        gpus_per_worker: that the models of each worker take.
+    """
+    counts = encode_dataset(
+        dataset,
+        model,
+        shape=shape,
+        versions=versions,
+        workers=workers,
+        address=address,
+        gpus_per_worker=gpus_per_worker,
+    )
+    for kind, count in counts.items():
+        print(f"{count:>9} {kind}")
+
+
 def decontaminate(dataset: Path, benchmark: Path) -> None:
     """Drop whoever of a benchmark looks like anybody in a dataset.
 
@@ -92,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line; what a user can put right is said in one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        auto_cli([run, decontaminate, footage], args=arguments, as_positional=False)
+        auto_cli([run, encode, decontaminate, footage], args=arguments, as_positional=False)
     except InputError as error:
         sys.exit(str(error))
 

@@ -4,7 +4,8 @@ Here Ray starts workers on this machine; with an address it uses those of a clus
 input, the output and this code under the same paths. Decoding and the models are two operators: where they
 need the same, Ray fuses them to one process for each worker; where the models take GPUs, it streams clips
 between them and slows decoding down when the models fall behind. A broken-off run goes on where it was: what
-a step has found out lies in the output's `work` folder.
+a step has found out lies in the output's `work` folder. A worker that is killed is started again, up to three
+times at one file (`attempts`).
 """
 
 from __future__ import annotations
@@ -85,10 +86,12 @@ def curate(
     _check_output(input, output)
     work = Work(output / "work", tag_steps(rules, models.names()))
     job = Job(output, rules, preset, "cuda" if gpus_per_worker else "cpu", work)
-    with _locked(output):
+    with locked(output):
         _describe(output, preset, models, rules, input)
         _sweep_unfinished(output)
+        job.attempts.forget()
         look_at(sources, job, workers=workers, address=address, gpus_per_worker=gpus_per_worker)
+        job.attempts.forget()
         with replacing(output / "tables") as tables:
             tables.mkdir()
             videos = compile_tables(sources, job, tables)
@@ -190,7 +193,7 @@ def _check_output(input: Path, output: Path) -> None:
 
 
 @contextmanager
-def _locked(output: Path) -> Iterator[None]:
+def locked(output: Path) -> Iterator[None]:
     """Keep other runs away; a run that is ended, however hard, keeps nobody away."""
     output.mkdir(parents=True, exist_ok=True)
     path = output / ".lock"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from concat_id.files.atomic import replacing
+from train.curation.attempts import Attempts
 from train.curation.rules import Rules
 from train.curation.work import Step, Work
 
@@ -41,6 +42,11 @@ class Job:
     preset: str
     device: str
     work: Work
+
+    @property
+    def attempts(self) -> Attempts:
+        """What the workers have begun."""
+        return Attempts(self.work.folder / "attempts")
 
     def save_picture(self, album: Album, name: str, picture: Image.Image) -> str:
         """Write a picture whole; its path below the dataset's folder, which tells the rules that made it."""

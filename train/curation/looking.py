@@ -18,6 +18,7 @@ from train.curation.clips import Clip
 from train.curation.job import Job, Rows
 from train.curation.models import Models, find_preset
 from train.curation.people import People, tell_people_apart
+from train.curation.reading import MODEL_STEPS
 from train.curation.sightings import Sightings, find_faces
 from train.curation.stored_references import (
     Stored,
@@ -57,7 +58,17 @@ class LookAtClips:
         return {"video": batch["video"], "done": np.array([not payload for payload in batch["payload"]])}
 
     def look(self, name: str, clip: Clip) -> None:
-        """Take the steps that there is no result of yet."""
+        """Take the steps that there is no result of yet; a clip that kills its worker is dropped."""
+        try:
+            with self.job.attempts.of(name):
+                self._look(name, clip)
+        except Dropped as dropped:
+            verdict = {"reason": dropped.reason, "detail": dropped.detail, "people": [], "references": []}
+            nothing = {"garment": None, "background": None, "hidden_share": None}
+            for step in MODEL_STEPS:
+                self.job.work.write(step, name, verdict | nothing, {"embeddings": np.zeros((0, 0))})
+
+    def _look(self, name: str, clip: Clip) -> None:
         work = self.job.work
         seen = work.read("faces", name)
         if seen is None:

@@ -71,10 +71,11 @@ class ReadClips:
         record: dict[str, Any] = {"caption": source.caption, "fingerprint": mark}
         try:
             check_source(source, rules)
-            for clip in read_clips(source.path, rules):
-                clips.append(_describe(f"{name}-{clip.index:03d}", clip, rules.min_clip_s))
-                if clips[-1]["reason"] is None:
-                    yield clips[-1]["clip"], clip
+            with self.job.attempts.of(name):
+                for clip in read_clips(source.path, rules):
+                    clips.append(_describe(f"{name}-{clip.index:03d}", clip, rules.min_clip_s))
+                    if clips[-1]["reason"] is None:
+                        yield clips[-1]["clip"], clip
             record |= {"status": "kept", "reason": None, "detail": None}
         except Dropped as dropped:
             record |= {"status": "dropped", "reason": dropped.reason, "detail": dropped.detail}

@@ -28,6 +28,10 @@ class NothingToTrainOn(InputError):
     """A dataset has no pairs of the kind that is asked for, or none whose clips are long enough."""
 
 
+class InvalidFormat(InputError):
+    """A training clip cannot have this length or size."""
+
+
 @dataclass(frozen=True)
 class Format:
     """What a model takes.
@@ -35,13 +39,25 @@ class Format:
     Attributes:
         num_frames: of a training clip, 4k + 1.
         fps: at which they are taken from the footage.
-        height, width: px.
+        height, width: px, multiples of 8.
+
+    Raises:
+        InvalidFormat: a value that no model takes.
     """
 
     num_frames: int = 17
     fps: float = 8.0
     height: int = 256
     width: int = 256
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or self.num_frames % 4 != 1:
+            raise InvalidFormat(f"shape.num_frames is {self.num_frames}, but must be 4k + 1.")
+        if self.fps <= 0:
+            raise InvalidFormat(f"shape.fps is {self.fps}, but must be more than 0.")
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side < 8 or side % 8:
+                raise InvalidFormat(f"shape.{name} is {side}, but must be a multiple of 8.")
 
     @property
     def seconds(self) -> float:
@@ -50,12 +66,20 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A clip, and whose pictures may serve: by person from the left, empty where there are none."""
+class Span:
+    """A curated clip, and where it lies: from one second of a video to another."""
 
+    clip: str
     path: str
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip, and whose pictures may serve: by person from the left, empty where there are none."""
+
+    span: Span
     caption: str
     references: tuple[tuple[tuple[str, str | None], ...], ...]  # picture and mask, below the dataset's folder
 
@@ -87,9 +111,7 @@ def read_examples(dataset: Path, pairs: PairKind, shape: Format) -> list[Example
     columns = ["clip", "video", "start_s", "end_s", "caption", "num_people"]
     examples = [
         Example(
-            path_of[clip["video"]],
-            clip["start_s"],
-            clip["end_s"],
+            Span(clip["clip"], path_of[clip["video"]], clip["start_s"], clip["end_s"]),
             clip["caption"],
             tuple(tuple(served[clip["clip"]][place]) for place in range(clip["num_people"])),
         )
@@ -104,17 +126,17 @@ def read_examples(dataset: Path, pairs: PairKind, shape: Format) -> list[Example
     return examples
 
 
-def decode_clip(example: Example, shape: Format, offset: float) -> Tensor:
+def decode_clip(span: Span, shape: Format, offset: float) -> Tensor:
     """Frames of a clip as the model takes them, (3, T, H, W) in [-1, 1].
 
     Args:
         offset: where in the clip to begin, from 0, its start, to 1, as late as it can.
     """
-    slack = max(0.0, example.end_s - example.start_s - shape.seconds)
-    begin = example.start_s + offset * slack
+    slack = max(0.0, span.end_s - span.start_s - shape.seconds)
+    begin = span.start_s + offset * slack
     times = begin + np.arange(shape.num_frames) / shape.fps + TOLERANCE_S
     frames: list[np.ndarray] = []
-    with av.open(example.path, container_options=SAFE_INPUT) as container:
+    with av.open(span.path, container_options=SAFE_INPUT) as container:
         stream = container.streams.video[0]
         first = float((stream.start_time or 0) * stream.time_base)
         container.seek(int((begin + first) / stream.time_base), stream=stream)

@@ -8,7 +8,7 @@ Status = Literal["kept", "dropped"]
 Reason = Literal[
     # files
     "missing", "empty file", "other file", "unreadable", "damaged", "no pictures", "still picture",
-    "too large", "duplicate", "caption without people", "no caption",
+    "too large", "kills its worker", "duplicate", "caption without people", "no caption",
     # clips
     "too short", "nobody", "crowd", "people come and go", "face changes", "too few references",
     # people and references

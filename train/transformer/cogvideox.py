@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
 from concat_id import ConcatIDCogVideoXPipeline, ConcatIDCogVideoXTransformer3DModel
 from train.transformer import v_prediction
-from train.transformer.training import ConcatIDTraining, Parts
+from train.transformer.training import ConcatIDTraining
 
 
 class CogVideoXTraining(ConcatIDTraining):
@@ -22,12 +22,16 @@ class CogVideoXTraining(ConcatIDTraining):
 
     pipeline_class = ConcatIDCogVideoXPipeline
 
-    def load_parts(self, init_from: str | None, text: str | None) -> Parts:
+    def load_transformer(self, init_from: str | None) -> ConcatIDCogVideoXTransformer3DModel:
         if init_from is None:
             raise ValueError("init_from must name a diffusers folder on CogVideoX.")
-        start, texts = Path(init_from), Path(text or init_from)
+        return ConcatIDCogVideoXTransformer3DModel.from_pretrained(Path(init_from) / "transformer").float()
+
+    def load_text(
+        self, init_from: str | None, text: str | None
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        texts = Path(text or init_from)
         return (
-            ConcatIDCogVideoXTransformer3DModel.from_pretrained(start / "transformer").float(),
             T5EncoderModel.from_pretrained(texts / "text_encoder").float(),
             AutoTokenizer.from_pretrained(texts / "tokenizer"),
         )

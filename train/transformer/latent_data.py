@@ -5,7 +5,7 @@ which kind of pairs the faces are chosen. References come in one order: faces fr
 background. Every batch comes from one source, so that all its samples have the same number R of references.
 Its keys: `latents` (B, C, F, H, W); `reference_latents` (B, C, R, H, W); `reference_mask` (B, R), 1 where
 there is that reference; `faces` (B, F, H, W) in [0, 1]; `captions`, B strings; `task`, the roles as one
-string; `takes`, how many in a row are retakes of one scene.
+string; `takes`, how many in a row are retakes of one scene; in training `seed`, of what its step draws.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from concat_id.references.reference import Role
 from train.curation.mining import PairKind
+from train.transformer.draws import batch_generators, draw_seed
 
 ROLE_ORDER: tuple[Role, ...] = get_args(Role)
 Batch = dict[str, Tensor | list[str] | str]
@@ -161,20 +162,23 @@ def load_pairs(sources: list[Source]) -> list[LatentPairs]:
 
 
 class LatentBatches(IterableDataset):
-    """Endless batches, each from one source, drawn by the sources' shares."""
+    """Endless batches, each from one source, drawn by the sources' shares.
 
-    def __init__(self, sources: list[Source]) -> None:
-        self.sources, self.pairs = sources, load_pairs(sources)
+    Args:
+        trainer: that takes them.
+    """
+
+    def __init__(self, sources: list[Source], trainer: L.Trainer) -> None:
+        self.sources, self.pairs, self.trainer = sources, load_pairs(sources), trainer
 
     def __iter__(self) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**40, ())))
         shares = torch.tensor([source.share for source in self.sources])
-        while True:
+        for generator in batch_generators(self.trainer):
             index = int(torch.multinomial(shares, 1, generator=generator))
             pairs = self.pairs[index]
             count = pairs.scenes_in(self.sources[index].batch_size)
             numbers = torch.randint(len(pairs), (count,), generator=generator)
-            yield pairs.draw(numbers, generator)
+            yield pairs.draw(numbers, generator) | {"seed": draw_seed(generator)}
 
 
 class LatentData(L.LightningDataModule):
@@ -191,7 +195,7 @@ class LatentData(L.LightningDataModule):
         self.sources, self.validation, self.validation_batches = sources, validation, validation_batches
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(LatentBatches(self.sources), batch_size=None)
+        return DataLoader(LatentBatches(self.sources, self.trainer), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
         batches = []

@@ -4,12 +4,14 @@
     python -m train fit --config train/configs/stage1.yaml
 
 Batches come from `train.transformer.latent_data`, which says what they hold. Several processes share the work
-by `--trainer.devices 2 --trainer.strategy ddp`.
+by `--trainer.devices 2 --trainer.strategy ddp`, and with it the weights by the strategy
+`lightning.pytorch.strategies.ModelParallelStrategy` (FSDP2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import torch
 from diffusers import ModelMixin
 from peft import LoraConfig
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
@@ -41,9 +44,6 @@ WORDS_ALONE = 0.95
 
 # What the transformer is told besides the noisy latents: its arguments of these names.
 Given = dict[str, Tensor | Collection[int] | None]
-
-# Transformer, text encoder and tokenizer.
-Parts = tuple[ModelMixin, PreTrainedModel, PreTrainedTokenizerBase]
 
 # What a LoRA changes: queries, keys, values and outputs of all attentions, and the feed-forward layers.
 LORA_TARGETS = r".*\.(to_q|to_k|to_v|to_out\.0|ffn?\.net\.0\.proj|ffn?\.net\.2)"
@@ -94,6 +94,9 @@ class ConcatIDTraining(MuonModule):
         face_weight: how much more a latent cell that is all face counts.
         retake_weight: how much more the part of an error counts in which retakes of a scene differ.
         lora_rank: train a LoRA of this rank on the frozen weights instead of the weights themselves.
+        with_text_encoder: whether to load the text encoder; needless where batches bring `prompt_embeds`.
+        gradient_checkpointing: compute each block's activations again in the backward pass, to spare memory.
+        muon: see `MuonModule`.
     """
 
     pipeline_class: type[ConcatIDPipeline] = ConcatIDWanPipeline
@@ -114,28 +117,53 @@ class ConcatIDTraining(MuonModule):
         face_weight: float = 1.5,
         retake_weight: float = 10.0,
         lora_rank: int | None = None,
+        with_text_encoder: bool = True,
+        gradient_checkpointing: bool = False,
+        muon: bool = True,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.transformer, self.text_encoder, self.tokenizer = self.load_parts(init_from, text)
+        self.transformer = self.load_transformer(init_from)
         if references:
             self.transformer = with_reference_adaln(self.transformer)
-        self.text_encoder.requires_grad_(train_text_encoder)
+        if gradient_checkpointing:
+            self.transformer.enable_gradient_checkpointing()
+        if with_text_encoder:
+            self.text_encoder, self.tokenizer = self.load_text(init_from, text)
+            self.text_encoder.requires_grad_(train_text_encoder)
         if lora_rank is not None:
             self.transformer.requires_grad_(False)
             self.transformer.add_adapter(
                 LoraConfig(r=lora_rank, lora_alpha=lora_rank, target_modules=LORA_TARGETS)
             )
 
-    def load_parts(self, init_from: str | None, text: str | None) -> Parts:
-        """What the run starts from."""
-        return _load_or_build(init_from, text)
+    def load_transformer(self, init_from: str | None) -> ModelMixin:
+        """What the run starts from, in float32."""
+        if init_from is None:
+            return build_transformer()
+        return ConcatIDWanTransformer3DModel.from_pretrained(Path(init_from) / "transformer").float()
 
-    def on_train_start(self) -> None:
-        """Every process, and every resumption, draws its own batches, noise levels and noise."""
-        torch.manual_seed(torch.initial_seed() + 1000 * self.global_step + self.global_rank)
+    def load_text(
+        self, init_from: str | None, text: str | None
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Text encoder, in float32, and tokenizer."""
+        texts = text or init_from
+        if texts is None:
+            raise ValueError("text must name the folder of a text encoder where init_from names no model.")
+        return (
+            UMT5EncoderModel.from_pretrained(Path(texts) / "text_encoder").float(),
+            AutoTokenizer.from_pretrained(Path(texts) / "tokenizer"),
+        )
+
+    def configure_model(self) -> None:
+        """Under `ModelParallelStrategy`, split every block's weights among all processes (FSDP2)."""
+        if self.device_mesh is None or isinstance(self.transformer, FSDPModule):
+            return
+        for part in (*find_blocks(self.transformer), self.transformer):
+            fully_shard(part, mesh=self.device_mesh["data_parallel"])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        torch.manual_seed(batch["seed"])
         count, takes = len(batch["captions"]), batch["takes"]
         # Retakes differ in nothing but their captions: noise, its level and what is dropped are the same.
         scenes = count // takes
@@ -203,13 +231,13 @@ class ConcatIDTraining(MuonModule):
         """Mean squared velocity error, weighted towards faces.
 
         Args:
-            sigmas, keep_text, keep_references: (B,).
+            sigmas and both keeps (B,).
         """
         x0 = batch["latents"]
         sigmas, noise = sigmas.to(x0), noise.to(x0)
         keep = batch["reference_mask"] * keep_references.to(x0)[:, None]
         given = {
-            "encoder_hidden_states": self.encode_captions(batch["captions"], keep_text),
+            "encoder_hidden_states": self.embed_text(batch, keep_text),
             "reference_latents": self.drop_references(batch["reference_latents"], keep),
         }
         noisy = self.interpolate(x0, noise, sigmas)
@@ -228,7 +256,7 @@ class ConcatIDTraining(MuonModule):
         x0, noise = batch["latents"], noise.to(batch["latents"])
         sigmas, keep = torch.full_like(x0[:, 0, 0, 0, 0], WORDS_ALONE), torch.ones(len(x0), dtype=torch.bool)
         given = {
-            "encoder_hidden_states": self.encode_captions(batch["captions"], keep),
+            "encoder_hidden_states": self.embed_text(batch, keep),
             "reference_latents": self.drop_references(batch["reference_latents"], batch["reference_mask"]),
         }
         true = differ_from_scene(self.velocity(x0, noise, sigmas), takes)
@@ -255,11 +283,20 @@ class ConcatIDTraining(MuonModule):
         """The transformer's velocity, float32.
 
         Args:
-            noisy: (B, C, F, H, W).
-            sigmas: (B,).
+            noisy (B, C, F, H, W), sigmas (B,).
         """
-        with PlainAttention():
+        # What a block computes again has to be what it computed, and that is done outside of this context.
+        with nullcontext() if self.hparams.gradient_checkpointing else PlainAttention():
             return self.transformer(noisy, timestep=self.timesteps(sigmas), **given).sample.float()
+
+    def embed_text(self, batch: dict[str, Any], keep: Tensor) -> Tensor:
+        """Embeddings (B, L, D): those that the batch brings, or those of its captions; some are dropped."""
+        if "prompt_embeds" not in batch:
+            if not self.hparams.with_text_encoder:
+                raise ValueError("with_text_encoder is false, but batches bring no prompt_embeds; set it.")
+            return self.encode_captions(batch["captions"], keep)
+        embeds = batch["prompt_embeds"]
+        return torch.where(keep.to(embeds.device)[:, None, None], embeds, batch["negative_prompt_embeds"])
 
     def encode_captions(self, captions: list[str], keep: Tensor) -> Tensor:
         """Embeddings (B, L, D); a dropped caption is the empty one, as at sampling."""
@@ -297,16 +334,7 @@ def differ_from_scene(values: Tensor, takes: int) -> Tensor:
     return values - values.unflatten(0, (-1, takes)).mean(1).repeat_interleave(takes, 0)
 
 
-def _load_or_build(init_from: str | None, text: str | None) -> Parts:
-    """Transformer, text encoder and tokenizer on Wan."""
-    texts = text or init_from
-    if texts is None:
-        raise ValueError("text must name the folder of a text encoder where init_from names no model.")
-    transformer = build_transformer()
-    if init_from is not None:
-        transformer = ConcatIDWanTransformer3DModel.from_pretrained(Path(init_from) / "transformer").float()
-    return (
-        transformer,
-        UMT5EncoderModel.from_pretrained(Path(texts) / "text_encoder").float(),
-        AutoTokenizer.from_pretrained(Path(texts) / "tokenizer"),
-    )
+def find_blocks(transformer: ModelMixin) -> list[nn.Module]:
+    """The blocks of a transformer, which are the largest of its parts that are used one after another."""
+    names = set(transformer._no_split_modules)
+    return [module for module in transformer.modules() if type(module).__name__ in names]

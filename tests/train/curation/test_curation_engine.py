@@ -18,11 +18,14 @@ import pytest
 import train.curation.engine
 from concat_id.errors import InputError
 from train.curation.__main__ import main
+from train.curation.attempts import Attempts
 from train.curation.engine import DatasetInUse, ForeignFolder, curate
 from train.curation.mining import PAIR_KINDS
 from train.curation.pairing import read_cast
+from train.curation.reading import mark_contents, name_video
 from train.curation.rendered_footage import read_truth
 from train.curation.rules import InvalidRules, PairRules, PeopleRules, ReferenceRules, Rules
+from train.curation.sources import read_sources
 from train.curation.verdicts import REASONS
 from train.measure.curation import find_reasons, identify, measure_pairs, true_identities
 
@@ -177,7 +180,7 @@ def test_output_that_is_not_ours_is_refused_and_left_alone(footage: Path, tmp_pa
 
 
 def test_two_runs_do_not_write_to_one_dataset(footage: Path, tmp_path: Path) -> None:
-    with train.curation.engine._locked(tmp_path / "dataset"):
+    with train.curation.engine.locked(tmp_path / "dataset"):
         with pytest.raises(DatasetInUse, match="another run writes"):
             curate(footage / "videos", tmp_path / "dataset", workers=0)
 
@@ -213,6 +216,33 @@ def test_the_command_line_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> 
     with pytest.raises(SystemExit, match="is no dataset; make it with"):
         main(["decontaminate", "--dataset", str(tmp_path), "--benchmark", str(tmp_path)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("part", ["", "-000"], ids=["file", "clip"])
+def test_what_kills_its_worker_three_times_is_given_up_and_named(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    videos, output = tmp_path / "videos", tmp_path / "dataset"
+    videos.mkdir()
+    for name, film in (("killer.mp4", "film-00001.mp4"), ("other.mp4", "film-00002.mp4")):
+        shutil.copy(footage / "videos" / film, videos / name)
+    killer, _ = read_sources(videos)
+    attempts = Attempts(output / "work/attempts")
+    for _ in range(3):
+        if not (worker := os.fork()):
+            with attempts.of(name_video(killer, mark_contents(killer)) + part):
+                os.kill(os.getpid(), signal.SIGKILL)  # as a fault of memory does
+        assert os.WIFSIGNALED(os.waitpid(worker, 0)[1])
+    (output / "dataset.json").write_text("{}")
+    monkeypatch.setattr(Attempts, "forget", lambda self: None)  # it is the same run
+    curate(videos, output, workers=0)
+    (first, *_), (dropped, *others) = (
+        rows(output, table) for table in ("videos", "clips" if part else "videos")
+    )
+    assert first["video"] == dropped["video"] == "killer.mp4"
+    assert (dropped["status"], dropped["reason"]) == ("dropped", "kills its worker")
+    assert "was ended 3 times" in dropped["detail"]
+    assert others and {row["reason"] for row in others} == {None}
 
 
 @pytest.mark.slow

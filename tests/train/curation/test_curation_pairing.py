@@ -13,7 +13,7 @@ from PIL import Image
 from concat_id.loading.presets import EMBEDDED
 from concat_id.references.faces import FaceFinder
 from train.curation.bands import Band
-from train.curation.leaks import NoBenchmark, check_benchmark
+from train.curation.decontamination import NoBenchmark, check_benchmark
 from train.curation.neighbours import ReferenceIndex
 from train.curation.pairing import Cast, mine
 from train.curation.rules import PairRules
