@@ -158,7 +158,7 @@ def _first_job(desk: Desk, names: Sequence[str]) -> Job:
     with as_sentences():
         if not names:
             raise InvalidJob("there is no video to compare with yet; choose one.")
-        return desk.library.open(names[0]).job
+        return desk.open(names[0]).job
 
 
 def _vary(name: str, base: Job) -> Job:
