@@ -60,9 +60,10 @@ class EvaluatedVideos:
         return [case for case, count in Counter(cases).items() if count > 1]
 
     def list(self, case: str) -> list[EvaluatedRun]:
-        """All videos of a case, those of systems first."""
+        """All videos of a case: one of ours, from which more can be made, those of systems, the rest."""
         runs = [self.open(f"{model}/{case}") for model in self.reports if self._is_there(model, case)]
-        return sorted(runs, key=lambda run: run.has_settings)
+        ours = [run for run in runs if run.has_settings]
+        return [*ours[:1], *(run for run in runs if not run.has_settings), *ours[1:]]
 
     def open(self, name: str) -> EvaluatedRun:
         """A video by its name."""

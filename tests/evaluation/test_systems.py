@@ -147,7 +147,7 @@ def test_videos_made_elsewhere_stand_beside_ours(
     assert main([*line, "--videos", "1", "--device", "cpu"]) == 0
     evaluated = EvaluatedVideos(output, load_reports(output))
     assert evaluated.list_cases() == ["single-000"]
-    theirs, ours = evaluated.list("single-000")
+    ours, theirs = evaluated.list("single-000")
     check_comparable([theirs, ours])
     assert name_differences([theirs, ours]) == ["model ID-Animator (Apache-2.0, 2026-03-31)", f"model {toy}"]
     assert theirs.scores.arcsim > 0.5 and theirs.scores.cursim is not None

@@ -72,7 +72,8 @@ def test_a_system_s_video_is_voted_on_beside_ours(
         expect(page.locator("#tally caption")).to_have_text(
             "model ID-Animator (Apache-2.0, 2026-03-31) against model embedded"
         )
-        # From the system's video on, ours is made of the same pictures and prompt.
-        page.click("#make")
+        # One more of ours is made of the same picture and prompt.
+        page.get_by_role("button", name="Half the steps").click()
         expect(page.locator("#sides video")).to_have_count(3)
-        assert [(job.preset, job.prompt) for job in studio.runs.started] == [("embedded", "waving")]
+        (job,) = studio.runs.started
+        assert (job.preset, job.prompt, job.settings.num_inference_steps) == ("embedded", "waving", 1)

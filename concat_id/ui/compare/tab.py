@@ -26,6 +26,8 @@ from concat_id.ui.scripts import read_script
 from concat_id.ui.texts import CHOOSE_CASE, CHOOSE_RUNS, DELETED, sentence
 
 MAX_LABEL_CHARACTERS = 48
+# One after the other: an event that began earlier must not undo the choices that a later one offers.
+IN_TURN = QUIET | {"concurrency_id": "choices", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,9 @@ def wire_compare_tab(tab: CompareTab, desk: Desk) -> None:
     def take(compared: Compared, chosen: list[str], visitor: str) -> dict[Any, Any]:
         return join(chosen, compared.names, visitor)
 
-    desk.tabs.change(refresh, [tab.chosen, desk.visitor], [tab.chosen, tab.ballot.tally], **QUIET)
-    tab.case.input(take_case, [tab.case, desk.visitor], tab.chosen, **QUIET)
-    desk.compared.change(take, [desk.compared, tab.chosen, desk.visitor], tab.chosen, **QUIET)
+    desk.tabs.change(refresh, [tab.chosen, desk.visitor], [tab.chosen, tab.ballot.tally], **IN_TURN)
+    tab.case.input(take_case, [tab.case, desk.visitor], tab.chosen, **IN_TURN)
+    desk.compared.change(take, [desk.compared, tab.chosen, desk.visitor], tab.chosen, **IN_TURN)
     gr.on([tab.chosen.change, tab.blind.input], deal, [tab.chosen, tab.blind], tab.shown, **QUIET)
     questions = list(tab.ballot.questions.values())
     tab.ballot.cast.click(
