@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from diffusers import ConsisIDPipeline
 from diffusers.pipelines.consisid import pipeline_consisid
 from PIL import Image
-from toys import landscape, portrait, run, toy_cogvideox_preset, write_toy_consisid
+from toys import TOY_EVA_CLIP, landscape, portrait, run, toy_cogvideox_preset, write_toy_consisid
 
 from concat_id import Job, Reference, Settings
 from concat_id.errors import InputError, InvalidJob, NoFaceFound
 from concat_id.generation import prepare_reference
-from concat_id.loading import load
+from concat_id.loading import consisid, load
 from concat_id.loading.presets import PRESETS
 from concat_id.pipelines.pipeline_consisid import StreamedConsisIDPipeline
 
@@ -85,7 +86,7 @@ def test_it_computes_what_diffusers_pipeline_computes(
 def test_the_face_is_shown_on_white_and_told_by_two_recognisers(toy: str, reference: Reference) -> None:
     prepared = prepare_reference(reference, toy)
     pixels = np.asarray(prepared.picture)
-    assert pixels.shape == (512, 512, 3) and (pixels[:20] == 255).mean() > 0.9
+    assert pixels.shape == (512, 512, 3) and (pixels[-40:] == 255).mean() > 0.9  # the neck, the clothes
     # The eyes are where the template has them: inside the kept face.
     assert (pixels[230:250, 180:330] < 255).any(axis=-1).mean() > 0.9
     told = load.load_pipeline(toy, "cpu").describe_faces([prepared])
@@ -106,6 +107,25 @@ def test_a_job_becomes_a_video_that_the_face_decides(toy: str, reference: Refere
     portrait(5, identity_seed=5).save(tmp_path / "other.png")
     other = replace(job, references=(Reference("face", tmp_path / "other.png"),))
     assert not np.array_equal(run(other, tmp_path / "other.mp4")[1].frames, result.frames)
+
+
+def test_the_released_files_are_put_together_at_first_use(
+    folder: Path, toy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = partial(consisid.load_eva_clip, **TOY_EVA_CLIP)
+    monkeypatch.setattr(consisid, "load_eva_clip", small)
+    released = {"base": folder / "released", "checkpoint": folder / "eva_clip.pt"}
+    monkeypatch.setitem(PRESETS, "released-consisid", replace(PRESETS[toy], **released))
+    assert load.list_missing("released-consisid") == []
+    pipeline = load.load_pipeline("released-consisid", "cpu")
+    assert isinstance(pipeline, StreamedConsisIDPipeline) and pipeline.face_encoder.config.image_size == 28
+    digest = load.weights_digest("released-consisid")
+    assert digest == load.weights_digest(toy)
+    # Which face encoder it was is part of which model it was.
+    path = load.pipeline_folder("released-consisid") / "face_encoder" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes() + b" ")
+    load.weights_digest.cache_clear()
+    assert load.weights_digest("released-consisid") != digest
 
 
 def test_what_it_cannot_do_is_refused(toy: str, reference: Reference, tmp_path: Path) -> None:
