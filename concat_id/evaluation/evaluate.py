@@ -196,7 +196,7 @@ def _find_reason(plan: Plan, name: str, cases: Sequence[Case]) -> str | None:
     """Why a set is not computed though the preset could; None if it is."""
     if plan.task not in (None, SETS[name].task):
         return "the task was not asked for"
-    if plan.found and plan.task is None and not plan.found.has_any(cases):
+    if plan.found and not (plan.task or plan.found.has_any(cases) or load_results(plan.folder, cases)):
         return f"there is no video of it among those of {plan.found.system.name}"
     return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from concat_id.errors import RunNotFound
+from concat_id.errors import InputError, RunNotFound
 from concat_id.evaluation.system import System
 from concat_id.job import Job
 from concat_id.studio.runs import Run
@@ -61,7 +62,10 @@ class EvaluatedVideos:
 
     def list(self, case: str) -> list[EvaluatedRun]:
         """All videos of a case: one of ours, from which more can be made, those of systems, the rest."""
-        runs = [self.open(f"{model}/{case}") for model in self.reports if self._is_there(model, case)]
+        runs = []
+        for model in self.reports:
+            with suppress(InputError):  # not there, or cut off
+                runs.append(self.open(f"{model}/{case}"))
         ours = [run for run in runs if run.has_settings]
         return [*ours[:1], *(run for run in runs if not run.has_settings), *ours[1:]]
 
@@ -71,12 +75,10 @@ class EvaluatedVideos:
         if not self._is_there(model, case):
             raise RunNotFound("this video of the evaluation is not there.")
         sidecar, system = self._sidecar(model, case), self.reports[model].get("system")
-        return EvaluatedRun(
-            sidecar.with_suffix(".mp4"),
-            json.loads(sidecar.read_text(encoding="utf-8")),
-            Job.load(sidecar),
-            system=System(**system) if system else None,
-        )
+        job = Job.load(sidecar)
+        report = json.loads(sidecar.read_text(encoding="utf-8"))
+        about = System(**system) if system else None
+        return EvaluatedRun(sidecar.with_suffix(".mp4"), report, job, system=about)
 
     def _is_there(self, model: str, case: str) -> bool:
         """Whether a report names a case whose video is there; the truth's, made of no job, are not."""

@@ -4,8 +4,8 @@
     python -m tests.benchmarks.benchmark_pipelines --scale full --device cuda \\
         --height 480 --width 832 --num-frames 81
 
-Random weights: a transformer's time does not depend on them. Text is given as embeddings, and autoencoders serve
-only those pipelines that ask for pictures. Each row's pipeline has a process of its own.
+Random weights: a transformer's time does not depend on them. Text is given as embeddings, and autoencoders
+serve only those pipelines that ask for pictures. Each row's pipeline has a process of its own.
 Seconds are those of the fastest step after a round to warm up; on a processor they are its own time, of all
 threads, which other load on the machine adds least to.
 Memory is what the process holds at most, less what it held before: weights, and what steps take.
@@ -96,55 +96,49 @@ SCALES = {
 }
 
 
+# A pipeline, and what it takes besides the inputs that all share.
+Built = tuple[DiffusionPipeline, dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Row:
-    """A pipeline with a number of references; `build` gives it and what it takes besides the shared inputs."""
+    """A pipeline with a number of references."""
 
     name: str
     family: str
     references: int
-    build: Callable[[Scale, int, argparse.Namespace], tuple[DiffusionPipeline, dict[str, Any]]]
+    build: Callable[[Scale, int, argparse.Namespace], Built]
 
 
-def _build_wan(scale: Scale, _: int, options: argparse.Namespace) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_wan(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     transformer = WanTransformer3DModel(**scale.wan)
     return WanPipeline(None, None, None, _wan_scheduler(), transformer), {}
 
 
-def _build_our_wan(
-    scale: Scale, references: int, options: argparse.Namespace
-) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_our_wan(scale: Scale, references: int, options: argparse.Namespace) -> Built:
     transformer = ConcatIDWanTransformer3DModel(**scale.wan, reference_adaln=True)
     return ConcatIDWanPipeline(transformer, _wan_scheduler()), _reference_latents(references, options)
 
 
-def _build_vace(
-    scale: Scale, references: int, options: argparse.Namespace
-) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_vace(scale: Scale, references: int, options: argparse.Namespace) -> Built:
     transformer, vae = WanVACETransformer3DModel(**scale.vace), AutoencoderKLWan(**scale.wan_vae)
     pipeline = WanVACEPipeline(None, None, vae, _wan_scheduler(), transformer)
     return pipeline, {"reference_images": [_picture(options)] * references}
 
 
-def _build_cogvideox(
-    scale: Scale, _: int, options: argparse.Namespace
-) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_cogvideox(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     transformer = CogVideoXTransformer3DModel(**scale.cogvideox, **_rotary(options))
     vae = AutoencoderKLCogVideoX(**scale.cogvideox_vae)
     return CogVideoXPipeline(None, None, vae, transformer, CogVideoXDPMScheduler(**SCHEDULE)), {}
 
 
-def _build_our_cogvideox(
-    scale: Scale, references: int, options: argparse.Namespace
-) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_our_cogvideox(scale: Scale, references: int, options: argparse.Namespace) -> Built:
     transformer = ConcatIDCogVideoXTransformer3DModel(**scale.cogvideox, **_rotary(options))
     pipeline = ConcatIDCogVideoXPipeline(transformer, CogVideoXDPMScheduler(**SCHEDULE))
     return pipeline, _reference_latents(references, options)
 
 
-def _build_consisid(
-    scale: Scale, _: int, options: argparse.Namespace
-) -> tuple[DiffusionPipeline, dict[str, Any]]:
+def _build_consisid(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     face = {"in_channels": 2 * CHANNELS, "is_train_face": True}
     transformer = ConsisIDTransformer3DModel(**scale.consisid, **face, **_rotary(options))
     vae = AutoencoderKLCogVideoX(**scale.cogvideox_vae)
