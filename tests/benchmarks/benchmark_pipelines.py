@@ -8,7 +8,8 @@ Random weights: a transformer's time does not depend on them. Text is given as e
 serve only those pipelines that ask for pictures. Each row's pipeline has a process of its own.
 Seconds are those of the fastest step after a round to warm up; on a processor they are its own time, of all
 threads, which other load on the machine adds least to.
-Memory is what the process holds at most, less what it held before: weights, and what steps take.
+Memory is what the process holds at most, less what it held before: weights, and what steps take; of VACE and
+ConsisID also what encoding their pictures does.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ from concat_id.models.checkpoint_cogvideox import SCHEDULE
 
 GB = 10**9
 CHANNELS = 16
-# Shape of what ConsisID is told of a face, beside 1280 values: hidden states of EVA-CLIP.
-HIDDEN, HIDDEN_SHAPE = 5, (1, 577, 1024)
+# What ConsisID is told of a face: values of two recognisers, and as many hidden states of one of them.
+FACE_VALUES, FACE_STATES = 1280, 5
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Scale:
     wan_vae: dict[str, Any]
     cogvideox_vae: dict[str, Any]
     text: dict[str, tuple[int, int]]  # by family, tokens and width
+    face_tokens: int  # of the states that ConsisID is told
 
 
 _TOY_WAN = {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 8, "ffn_dim": 1024}
@@ -77,12 +79,14 @@ SCALES = {
         wan=_TOY_WAN,
         vace=_TOY_WAN | {"vace_layers": [0, 2, 4, 6]},
         cogvideox=_TOY_COGVIDEOX,
-        # Its cross-attention is two thirds as wide as the transformer.
+        # What is told of the face is a third as wide as the transformer, and two thirds where it is taken in.
         consisid=_TOY_COGVIDEOX
-        | {"LFE_output_dim": 170, "cross_attn_dim_head": 64, "cross_attn_num_heads": 4},
+        | {"LFE_vit_dim": 80, "LFE_dim_head": 16, "LFE_num_heads": 5, "LFE_output_dim": 170}
+        | {"cross_attn_dim_head": 64, "cross_attn_num_heads": 4},
         wan_vae={"base_dim": 8},
         cogvideox_vae={"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 2, "layers_per_block": 1},
         text={"wan": (64, 192), "cogvideox": (64, 192)},
+        face_tokens=37,
     ),
     "full": Scale(
         wan=_WAN_1_3B,
@@ -92,6 +96,7 @@ SCALES = {
         wan_vae={},
         cogvideox_vae={},
         text={"wan": (512, 4096), "cogvideox": (226, 4096)},
+        face_tokens=577,
     ),
 }
 
@@ -128,8 +133,7 @@ def _build_vace(scale: Scale, references: int, options: argparse.Namespace) -> B
 
 def _build_cogvideox(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     transformer = CogVideoXTransformer3DModel(**scale.cogvideox, **_rotary(options))
-    vae = AutoencoderKLCogVideoX(**scale.cogvideox_vae)
-    return CogVideoXPipeline(None, None, vae, transformer, CogVideoXDPMScheduler(**SCHEDULE)), {}
+    return CogVideoXPipeline(None, None, None, transformer, CogVideoXDPMScheduler(**SCHEDULE)), {}
 
 
 def _build_our_cogvideox(scale: Scale, references: int, options: argparse.Namespace) -> Built:
@@ -143,11 +147,11 @@ def _build_consisid(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     transformer = ConsisIDTransformer3DModel(**scale.consisid, **face, **_rotary(options))
     vae = AutoencoderKLCogVideoX(**scale.cogvideox_vae)
     pipeline = ConsisIDPipeline(None, None, vae, transformer, CogVideoXDPMScheduler(**SCHEDULE))
-    hidden = [torch.randn(HIDDEN_SHAPE) for _ in range(HIDDEN)]
+    shape = (1, scale.face_tokens, transformer.config.LFE_vit_dim)
     return pipeline, {
         "image": _picture(options),
-        "id_cond": torch.randn(1, 1280),
-        "id_vit_hidden": hidden,
+        "id_cond": torch.randn(1, FACE_VALUES),
+        "id_vit_hidden": [torch.randn(shape) for _ in range(FACE_STATES)],
     }
 
 
