@@ -42,20 +42,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             preset=options.preset,
             models=options.models,
             outputs=options.outputs,
+            results=options.results,
             limits=limits,
         )
         warm(options.preset)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    launch_demo(demo, options.outputs, limits, server_name=options.host, server_port=options.port)
+    launch_demo(
+        demo,
+        options.outputs,
+        limits,
+        results=options.results,
+        server_name=options.host,
+        server_port=options.port,
+    )
     return 0
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     from concat_id.loading.memory import VARIABLE, MemoryMode
-    from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+    from concat_id.loading.presets import DEFAULT_PRESET, EMBEDDED, PRESETS
 
     environment = os.environ
     parser = argparse.ArgumentParser(
@@ -71,6 +79,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory", choices=get_args(MemoryMode), default=memory, help="how much of the GPU")
     outputs = environment.get("CONCAT_ID_OUTPUTS") or "outputs"
     parser.add_argument("--outputs", type=Path, default=outputs, help="where videos are written")
+    results = EMBEDDED / "results"
+    parser.add_argument("--results", type=Path, default=results, help="of an evaluation, to show and compare")
     options = parser.parse_args(arguments)
     unknown = [name for name in (options.preset, *options.models) if name not in PRESETS]
     if unknown:  # argparse does not check defaults

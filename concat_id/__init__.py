@@ -13,6 +13,7 @@ _HOMES = {
     "ConcatIDWanPipeline": "concat_id.pipelines.pipeline_wan",
     "ConcatIDCogVideoXTransformer3DModel": "concat_id.models.transformer_cogvideox",
     "ConcatIDCogVideoXPipeline": "concat_id.pipelines.pipeline_cogvideox",
+    "StreamedConsisIDPipeline": "concat_id.pipelines.pipeline_consisid",
     "Step": "concat_id.pipelines.outputs",
     "Preset": "concat_id.loading.presets",
     "PRESETS": "concat_id.loading.presets",

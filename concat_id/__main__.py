@@ -1,4 +1,4 @@
-"""The command line: `python -m concat_id generate | score | verify | evaluate | convert`.
+"""The command line: `python -m concat_id generate | score | verify | evaluate | benchmark | convert`.
 
     python -m concat_id generate --reference face.png --prompt "A person laughs on a beach." --output out.mp4
     python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
@@ -9,6 +9,8 @@
     python -m concat_id verify out.mp4
     python -m concat_id evaluate --videos 18 --output outputs/evaluation
     python -m concat_id evaluate --weights my-model --name mine
+    python -m concat_id benchmark export folder
+    python -m concat_id evaluate --videos-from folder
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the
@@ -23,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from concat_id.commands import convert, evaluate, generate, score, verify
+from concat_id.commands import benchmark, convert, evaluate, generate, score, verify
 from concat_id.errors import InputError
 
 COMMANDS = {
@@ -31,6 +33,7 @@ COMMANDS = {
     "score": (score, "score a video against reference pictures"),
     "verify": (verify, "say whether a video was made here and is unchanged"),
     "evaluate": (evaluate, "run the benchmark and report with intervals"),
+    "benchmark": (benchmark, "write the benchmark for another system to make its videos"),
     "convert": (convert, "turn an authors' checkpoint into a diffusers folder"),
 }
 

@@ -45,6 +45,7 @@ from concat_id.references.prepare import (
 from concat_id.references.reference import Reference
 from concat_id.references.roles import ROLES, load_reference
 from concat_id.references.upright import stand_upright
+from concat_id.references.white_crops import crop_on_white
 from concat_id.scoring import Scores, Target
 
 if TYPE_CHECKING:
@@ -241,11 +242,15 @@ def prepare_picture(
         prepared = kind.prepare(picture, load_clothes_parser(preset), reference, min_face_px)
         return replace(prepared, notes=(TURNED[turns], *prepared.notes)) if turns else prepared
     try:
-        return kind.prepare(picture, faces, reference, min_face_px)
+        prepared = kind.prepare(picture, faces, reference, min_face_px)
     except NoFaceFound as error:
         if PRESETS[preset].domain == "drawn":
             raise NoFaceFound(f"{error} {DRAWN_ONLY}") from error
         raise
+    if PRESETS[preset].backbone == "consisid" and not reference.whole_picture:
+        crop = crop_on_white(prepared.upright, prepared.face.landmarks, faces.parser)
+        return replace(prepared, picture=crop)
+    return prepared
 
 
 def collect_notes(prepared: Sequence[PreparedReference]) -> tuple[str, ...]:
@@ -303,6 +308,7 @@ def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReferen
     pictures = [reference.picture for reference in prepared]
     return pipeline.stream(
         **encode_inputs(pipeline, job.prompt, pictures, settings),
+        attention_kwargs=pipeline.describe_faces(prepared),
         height=settings.height,
         width=settings.width,
         num_frames=settings.num_frames,

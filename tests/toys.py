@@ -11,6 +11,8 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     AutoencoderKLWan,
     CogVideoXDPMScheduler,
+    ConsisIDPipeline,
+    ConsisIDTransformer3DModel,
     FlowMatchEulerDiscreteScheduler,
 )
 from peft import LoraConfig, get_peft_model_state_dict
@@ -26,8 +28,10 @@ from concat_id import (
 )
 from concat_id.generation import Preview, Result, generate
 from concat_id.job import Job
+from concat_id.loading.consisid import assemble
 from concat_id.loading.presets import PRESETS, Preset
 from concat_id.models.checkpoint_cogvideox import SCHEDULE
+from concat_id.models.eva_clip import EvaClipVisionModel
 from concat_id.output.video import read_metadata, read_video
 from concat_id.people import SEED_RANGES, render, sample_scenes
 
@@ -124,6 +128,51 @@ def write_toy_cogvideox(folder: Path) -> Path:
     return folder
 
 
+FACE_DIM = 256  # of the embedded recogniser
+# Of a face encoder with as few blocks as have five hidden states.
+TOY_EVA_CLIP = {
+    **{"image_size": 28, "width": 16, "num_layers": 21, "num_heads": 2, "hidden_width": 10},
+    "embed_dim": 24,
+}
+
+
+def write_toy_consisid(folder: Path) -> Path:
+    """Save ConsisID with small random weights: `released` as its authors have it, and `ours`."""
+    torch.manual_seed(0)
+    base = ConcatIDCogVideoXPipeline.from_pretrained(write_toy_cogvideox(folder / "cogvideox"))
+    transformer = ConsisIDTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=2 * LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        time_embed_dim=16,
+        text_embed_dim=TEXT_DIM,
+        num_layers=4,
+        sample_width=8,
+        sample_height=8,
+        sample_frames=9,
+        max_text_seq_length=32,
+        use_rotary_positional_embeddings=True,
+        is_train_face=True,
+        cross_attn_dim_head=8,
+        cross_attn_num_heads=2,
+        LFE_id_dim=FACE_DIM + TOY_EVA_CLIP["embed_dim"],
+        LFE_vit_dim=TOY_EVA_CLIP["width"],
+        LFE_depth=5,
+        LFE_dim_head=8,
+        LFE_num_heads=2,
+        LFE_num_querie=4,
+        LFE_output_dim=2 * 2 * 16 // 3,
+    )
+    parts = {name: getattr(base, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler")}
+    ConsisIDPipeline(transformer=transformer.eval(), **parts).save_pretrained(folder / "released")
+    encoder = EvaClipVisionModel(**TOY_EVA_CLIP)
+    weights = {f"visual.{name}": value for name, value in encoder.state_dict().items()}
+    torch.save(weights | {"text.other": torch.zeros(1)}, folder / "eva_clip.pt")
+    assemble(folder / "released", folder / "eva_clip.pt", folder / "ours", **TOY_EVA_CLIP)
+    return folder
+
+
 def write_toy_adapter(path: Path) -> Path:
     """Save a LoRA that changes the toy pipeline's transformer."""
     transformer = make_transformer()
@@ -163,12 +212,12 @@ def toy_preset(folder: Path) -> Preset:
     )
 
 
-def toy_cogvideox_preset(folder: Path) -> Preset:
-    """The released preset of two people on a toy pipeline, with the embedded models that look at faces."""
+def toy_cogvideox_preset(folder: Path, name: str = "cogvideox-5b-two") -> Preset:
+    """A released preset on a toy pipeline, by default of two people, with the embedded models for faces."""
     embedded = PRESETS["embedded"]
     names = ("face_pack", "score_pack", "face_parser", "clothes_parser", "clip", "curricular", "video_clip")
     return replace(
-        PRESETS["cogvideox-5b-two"],
+        PRESETS[name],
         base=folder,
         checkpoint=None,
         height=64,

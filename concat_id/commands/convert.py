@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import get_args
-
-from concat_id.loading.presets import Backbone
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--base", required=True, help="wan2.1-t2v-1.3b or cogvideox-5b, or its diffusers folder"
     )
     parser.add_argument(
-        "--backbone", choices=get_args(Backbone), default="wan", help="of the checkpoint (default: wan)"
+        "--backbone", choices=("wan", "cogvideox"), default="wan", help="of the checkpoint (default: wan)"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from concat_id.commands.options import (
+    add_benchmark,
     add_device,
     add_json,
     add_memory,
     add_preset,
     add_weights,
+    check_videos,
     read_weights,
 )
-from concat_id.commands.printing import finish
+from concat_id.commands.printing import finish, say
 from concat_id.errors import InvalidJob
-from concat_id.loading.presets import DEFAULT_PRESET, Task
+from concat_id.loading.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from concat_id.evaluation.run import Progress
@@ -26,14 +28,13 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `evaluate`."""
     add = parser.add_argument
-    add("--task", choices=get_args(Task), help="which task (default: all that the preset can do)")
-    add("--videos", type=int, help="how many of each set (default: all)")
+    add_benchmark(parser)
     protocols = ("auto", "consisid-16", "opens2v-32")
     add("--protocol", default="auto", choices=protocols, help="which frames count (default: auto)")
-    add("--benchmark", type=Path, help="folder with a benchmark.json (default: the drawn people's)")
-    add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
     add_preset(parser)
     add_weights(parser)
+    made = "folder of videos that another system made, with its system.json; see `benchmark export`"
+    add("--videos-from", type=Path, help=made)
     truth = "measure the renderer's own clips instead of a model's: the judges' ceiling, rows of their own"
     add("--truth", action="store_true", help=truth)
     add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
@@ -45,18 +46,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the benchmark."""
-    if options.videos is not None and options.videos < 1:
-        raise InvalidJob(f"--videos is {options.videos}; give 1 or more, or leave it out for all.")
+    check_videos(options.videos)
     from concat_id.evaluation.benchmark import DEFAULT_BENCHMARK
-    from concat_id.evaluation.evaluate import Plan, evaluate, evaluate_truth, write_comparison
+    from concat_id.evaluation.evaluate import (
+        Plan,
+        evaluate,
+        evaluate_truth,
+        read_benchmark,
+        write_comparison,
+    )
+    from concat_id.evaluation.found_videos import FoundVideos
 
     if options.redraw:
         finish(options, scores=None, report=str(write_comparison(options.output)))
         return
+    if options.videos_from and (options.weights or options.truth):
+        raise InvalidJob("--videos-from takes videos that are there; leave --weights and --truth out.")
     weights = read_weights(options)
+    preset = weights.name if weights else options.preset or DEFAULT_PRESET
     plan = Plan(
         options.output,
-        weights.name if weights else options.preset or DEFAULT_PRESET,
+        preset,
         weights=weights,
         task=options.task,
         videos=options.videos,
@@ -65,7 +75,10 @@ def run(options: argparse.Namespace) -> None:
         people=options.people,
         device=options.device,
         memory=options.memory,
+        found=FoundVideos.read(options.videos_from, preset) if options.videos_from else None,
     )
+    if plan.found:
+        say(plan.found.check(read_benchmark(plan.benchmark, plan.people)))
     done: list[Progress] = []
 
     def report_progress(progress: Progress) -> None:

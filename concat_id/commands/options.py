@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from concat_id.errors import InvalidJob, InvalidWeights
 from concat_id.loading.memory import VARIABLE, MemoryMode
-from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
+from concat_id.loading.presets import DEFAULT_PRESET, PRESETS, Task
 from concat_id.references.reference import ABOUT_ROLES, OTHER_ROLES, Role
 from concat_id.settings import ASKED_SETTINGS, Settings, read_settings
 
@@ -68,6 +68,21 @@ def read_references(options: argparse.Namespace) -> tuple[Reference, ...]:
         ),
         *(Reference(role, path, whole_picture=role in whole) for role, path in others.items() if path),
     )
+
+
+def add_benchmark(parser: argparse.ArgumentParser) -> None:
+    """Which of the benchmark's videos."""
+    add = parser.add_argument
+    add("--task", choices=get_args(Task), help="which task (default: all that the preset can do)")
+    add("--videos", type=int, help="how many of each set (default: all)")
+    add("--benchmark", type=Path, help="folder with a benchmark.json (default: the drawn people's)")
+    add("--people", type=Path, help="folder with a picture of each person, instead of the benchmark's")
+
+
+def check_videos(count: int | None) -> None:
+    """Refuse a number of videos of each set that is none."""
+    if count is not None and count < 1:
+        raise InvalidJob(f"--videos is {count}; give 1 or more, or leave it out for all.")
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:

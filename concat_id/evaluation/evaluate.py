@@ -1,14 +1,15 @@
 """The evaluation of a preset from end to end: videos, figures, report, plots, contact sheets.
 
 The output folder holds one folder for each preset that was evaluated into it, and on top what compares them:
-`report.md` and `likeness.png`. Beside the presets, the truth may be evaluated, the renderer's own clips.
+`report.md` and `likeness.png`. Beside the presets may be evaluated the truth, which are the renderer's own
+clips, and systems whose videos were made elsewhere.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from concat_id.evaluation.benchmark import (
     SetKind,
     load_benchmark,
 )
+from concat_id.evaluation.found_videos import FoundVideos
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.plots import plot_frames, plot_likeness
 from concat_id.evaluation.report import load_reports, report_set, write_markdown, write_report
@@ -57,18 +59,28 @@ class Plan:
     device: str | None = None  # see `load_pipeline`, as the next
     memory: str | None = None
     truth: str | None = None  # key of `TRUTHS`: the renderer's clips instead of the preset's videos
+    found: FoundVideos | None = None  # a system's videos instead of the preset's, whose tools score them
 
     @property
     def folder(self) -> Path:
-        """The folder in the output, of the preset or of the truth."""
-        return self.output / (self.truth or self.preset)
+        """The folder in the output, of the preset, of the truth or of the system."""
+        return self.output / (self.truth or (self.found.system.name if self.found else self.preset))
 
     @property
     def maker(self) -> Maker:
         """What makes the videos."""
+        if self.found:
+            return self.found
         if self.truth is None:
             return ModelMaker(self.preset, self.device, self.memory)
         return TruthMaker(self.preset, self.truth == CODED, self.device)
+
+    @property
+    def title(self) -> str:
+        """What the rows are called in full."""
+        if self.found:
+            return self.found.system.name
+        return TRUTHS[self.truth] if self.truth else PRESETS[self.preset].title
 
     @property
     def command(self) -> str:
@@ -78,6 +90,7 @@ class Plan:
             "--preset": own.preset if own else self.preset,
             "--weights": own and own.path,
             "--name": own and own.name,
+            "--videos-from": self.found and self.found.folder,
             "--memory": self.memory if read_bits(self.memory) else None,
             "--task": self.task,
             "--videos": self.videos,
@@ -93,19 +106,11 @@ class Plan:
 
 def evaluate(plan: Plan, report_progress: Callable[[Progress], None]) -> Path:
     """Make and measure what is missing, then write everything that is derived from it. Returns the report."""
-    preset = PRESETS[plan.preset]
-    tasks = preset.tasks
-    if plan.task not in (None, *tasks):
-        able = " or ".join(f"'{task}'" for task in tasks)
-        raise InvalidJob(f"preset '{plan.preset}' cannot do the task '{plan.task}'; it can do {able}.")
+    check_task(plan.preset, plan.task)
     check_folder(plan.folder)
-    benchmark = _read_benchmark(plan)
-    able = {
-        name: benchmark.cases(name)[: plan.videos]
-        for name, kind in SETS.items()
-        if not _find_obstacle(kind, preset)
-    }
-    asked = [name for name in able if plan.task in (None, SETS[name].task)]
+    benchmark = read_benchmark(plan.benchmark, plan.people)
+    able = list_cases(benchmark, plan.preset, plan.videos)
+    asked = [name for name, cases in able.items() if not _find_reason(plan, name, cases)]
     judges = load_judges(plan.preset)
     for name in asked:
         for progress in run_cases(
@@ -126,7 +131,7 @@ def evaluate_truth(plan: Plan, report_progress: Callable[[Progress], None]) -> P
     """Measure the truth of a preset's cases, as drawn and through its autoencoder: the judges' ceiling."""
     if PRESETS[plan.preset].domain != "drawn":
         raise InvalidJob(f"preset '{plan.preset}' shows photographed people; only drawn ones have a truth.")
-    check_drawn(_read_benchmark(plan), plan.people or plan.benchmark)
+    check_drawn(read_benchmark(plan.benchmark, plan.people), plan.people or plan.benchmark)
     for name in TRUTHS:
         page = evaluate(replace(plan, truth=name), report_progress)
     return page
@@ -139,7 +144,10 @@ def write_outputs(plan: Plan, shown: dict[str, Sequence[Case]], judges: Judges) 
     write_report(_report(plan, shown, results, judges), plan.folder)
     plot_frames(results, plan.folder / "frames.png")
     for name, cases in shown.items():
-        write_sheet(cases, plan.folder / "videos", plan.folder / f"sheet-{name}.webp")
+        # Of a case that failed, an earlier video may be there.
+        measured = {result["name"] for result in results[name]}
+        sheet = plan.folder / f"sheet-{name}.webp"
+        write_sheet([case for case in cases if case.name in measured], plan.folder / "videos", sheet)
     return write_comparison(plan.output)
 
 
@@ -152,10 +160,31 @@ def write_comparison(output: Path) -> Path:
     return write_markdown(reports, output / "report.md")
 
 
-def _read_benchmark(plan: Plan) -> Benchmark:
-    """The benchmark, with other people if they are given."""
-    benchmark = load_benchmark(plan.benchmark)
-    return benchmark.with_people(plan.people) if plan.people else benchmark
+def read_benchmark(folder: Path, people: Path | None) -> Benchmark:
+    """The benchmark, with other people if a folder of their pictures is given."""
+    benchmark = load_benchmark(folder)
+    return benchmark.with_people(people) if people else benchmark
+
+
+def check_task(preset: str, task: Task | None) -> None:
+    """Refuse a task that a preset cannot do."""
+    tasks = PRESETS[preset].tasks
+    if task not in (None, *tasks):
+        able = " or ".join(f"'{name}'" for name in tasks)
+        raise InvalidJob(f"preset '{preset}' cannot do the task '{task}'; it can do {able}.")
+
+
+def list_cases(benchmark: Benchmark, preset: str, videos: int | None) -> dict[str, list[Case]]:
+    """By set, the cases that a preset can make.
+
+    Args:
+        videos: how many of each set; None: all.
+    """
+    return {
+        name: benchmark.cases(name)[:videos]
+        for name, kind in SETS.items()
+        if not _find_obstacle(kind, PRESETS[preset])
+    }
 
 
 def _find_obstacle(kind: SetKind, preset: Preset) -> str | None:
@@ -167,6 +196,15 @@ def _find_obstacle(kind: SetKind, preset: Preset) -> str | None:
     return None
 
 
+def _find_reason(plan: Plan, name: str, cases: Sequence[Case]) -> str | None:
+    """Why a set is not computed though the preset could; None if it is."""
+    if plan.task not in (None, SETS[name].task):
+        return "the task was not asked for"
+    if plan.found and not (plan.task or plan.found.has_any(cases) or load_results(plan.folder, cases)):
+        return f"there is no video of it among those of {plan.found.system.name}"
+    return None
+
+
 def _report(
     plan: Plan,
     shown: dict[str, Sequence[Case]],
@@ -175,16 +213,18 @@ def _report(
 ) -> dict[str, Any]:
     """A preset's report as JSON types."""
     reasons = {
-        name: _find_obstacle(kind, PRESETS[plan.preset]) or "the task was not asked for"
+        name: _find_obstacle(kind, PRESETS[plan.preset]) or _find_reason(plan, name, ())
         for name, kind in SETS.items()
         if name not in shown
     }
+    made_here = plan.truth is None and plan.found is None
     return {
-        "title": TRUTHS[plan.truth] if plan.truth else PRESETS[plan.preset].title,
+        "title": plan.title,
         "command": plan.command,
         "protocol": plan.protocol,
-        "weights_sha256": None if plan.truth else weights_digest(plan.preset),
-        "settings": Settings.of(PRESETS[plan.preset]).to_dict(),
+        "system": asdict(plan.found.system) if plan.found else None,
+        "weights_sha256": weights_digest(plan.preset) if made_here else None,
+        "settings": None if plan.found else Settings.of(PRESETS[plan.preset]).to_dict(),
         "reader_accuracy": judges.reader.accuracy if judges.reader else {},
         "not_computed": reasons,
         "sets": {

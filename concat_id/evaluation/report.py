@@ -93,7 +93,7 @@ def load_reports(output: Path) -> dict[str, dict[str, Any]]:
 
 def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
     """All presets on one page."""
-    parts = ["# Evaluation", INTRODUCTION, describe_origin(reports)]
+    parts = ["# Evaluation", INTRODUCTION, *describe_systems(reports), describe_origin(reports)]
     for name, kind in SETS.items():
         entries = select_entries(reports, name)
         parts.append(f"## {name}: {kind.title}")
@@ -110,6 +110,17 @@ def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path
 def select_entries(reports: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, dict[str, Any]]:
     """What the presets that were run on a set reached on it."""
     return {preset: report["sets"][name] for preset, report in reports.items() if name in report["sets"]}
+
+
+def describe_systems(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Whose videos were made elsewhere, when and under which licence; nothing where there are none."""
+    lines = [
+        f"- `{name}`: of {system['date']}, licence `{system['licence']}`, `{system['url']}`; "
+        f"made by `{system['command']}`."
+        for name, report in reports.items()
+        if (system := report.get("system"))
+    ]
+    return ["\n".join(["Made elsewhere, and measured here as ours are:", "", *lines])] if lines else []
 
 
 def describe_origin(reports: Mapping[str, Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from concat_id.errors import InputError
 from concat_id.evaluation.benchmark import Case
 from concat_id.evaluation.judges import Judges
 from concat_id.evaluation.metrics import PROTOCOLS, Galleries, measure
@@ -104,7 +105,8 @@ def run_cases(
             problem.unlink(missing_ok=True)
         # Whatever goes wrong with one video: hours of others must not be lost.
         except Exception as error:
-            LOGGER.exception("%s failed", case.name)
+            if not isinstance(error, InputError):  # whose sentence says it all
+                LOGGER.exception("%s failed", case.name)
             message = f"{type(error).__name__}: {error}"
             path.unlink(missing_ok=True)
             _write(problem, {"error": message})

@@ -132,7 +132,7 @@ def convert_checkpoint(
     with replacing(output) as unfinished:
         unfinished.mkdir()
         for component in _KEPT:
-            shutil.copytree(base_folder / component, unfinished / component, copy_function=_link_or_copy)
+            shutil.copytree(base_folder / component, unfinished / component, copy_function=link_or_copy)
         transformer.save_pretrained(unfinished / "transformer")
         release.scheduler.save_pretrained(unfinished / "scheduler")
         index = json.dumps(_index(base_folder, release), indent=2)
@@ -244,7 +244,7 @@ def _index(base_folder: Path, release: Release) -> dict[str, object]:
     }
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """A hard link to the file itself, or a copy where the file system has no such links."""
     try:
         os.link(os.path.realpath(source), target)

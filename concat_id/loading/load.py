@@ -34,17 +34,20 @@ if TYPE_CHECKING:
 
 # A parser without its optimiser's state and other formats.
 PARSER_FILES = ("*.json", "model.safetensors")
-# All of a base's repository but its transformer, which the converted checkpoint replaces.
+# All of a base's repository but its transformer, which the converted checkpoint replaces; of ConsisID's, the
+# checkpoint is the face encoder's.
 _BASE_FILES = ("*.json", "tokenizer/*", "text_encoder/*", "vae/*", "scheduler/*")
+_MORE_BASE_FILES: dict[Backbone, Sequence[str]] = {"consisid": ("transformer/*",)}
 # Of a folder that SAT wrote, the weights, below a folder named by the step.
 _CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
     "wan": None,
     "cogvideox": ("**/mp_rank_00_model_states.pt",),
+    "consisid": None,
 }
 # Names one of torch's compilers for the blocks of transformers, such as inductor.
 COMPILER_VARIABLE = "CONCAT_ID_COMPILE"
 # The parts of a pipeline that have weights.
-_WEIGHTED = ("transformer", "text_encoder", "vae")
+_WEIGHTED = ("transformer", "text_encoder", "vae", "face_encoder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ def _load_pipeline(
             own["text_encoder"] = load_text_encoder(folder, device, precision.text_encoder, plan.text_encoder)
         pipeline = pipeline_class.from_pretrained(folder, dtype=dtypes, **own)
         for part in _WEIGHTED:
-            if part not in own:
+            if part not in own and hasattr(pipeline, part):
                 check_complete(getattr(pipeline, part), folder / part)
     if isinstance(pipeline.scheduler, FlowMatchEulerDiscreteScheduler):
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
@@ -180,17 +183,23 @@ def pipeline_folder(name: str) -> Path:
     preset = PRESETS[name]
     folder = Path(preset.base) if preset.checkpoint is None else _converted_folder(name)
     if preset.checkpoint and not (folder / "model_index.json").is_file():
-        from concat_id.loading.convert import convert_checkpoint
-
         patterns = _list_patterns(preset)
         checkpoint, base = (locate(one, patterns=patterns[one]) for one in (preset.checkpoint, preset.base))
-        convert_checkpoint(checkpoint, base, folder, preset.backbone)
+        if preset.backbone == "consisid":
+            from concat_id.loading.consisid import assemble
+
+            assemble(base, checkpoint, folder)
+        else:
+            from concat_id.loading.convert import convert_checkpoint
+
+            convert_checkpoint(checkpoint, base, folder, preset.backbone)
     return locate(folder / "model_index.json").parent
 
 
 def _list_patterns(preset: Preset) -> Mapping[Source, Sequence[str] | None]:
     """Which files are needed of what a preset's pipeline is converted from."""
-    return {preset.base: _BASE_FILES, preset.checkpoint: _CHECKPOINT_FILES[preset.backbone]}
+    base_files = (*_BASE_FILES, *_MORE_BASE_FILES.get(preset.backbone, ()))
+    return {preset.base: base_files, preset.checkpoint: _CHECKPOINT_FILES[preset.backbone]}
 
 
 def _converted_folder(name: str) -> Path:

@@ -156,6 +156,8 @@ def place(
     if plan.is_tiled:
         pipeline.vae.enable_tiling()
     pipeline.vae.to(device)
+    if hasattr(pipeline, "face_encoder"):
+        pipeline.face_encoder.to(device)
     place_transformer(pipeline.transformer, device, plan, compute)
     if plan.gpu_bytes:
         tokens = plan.gpu_bytes * BATCH_SHARE / (BYTES_PER_VALUE * _count_values(pipeline.transformer))

@@ -9,12 +9,16 @@ from typing import Literal
 from concat_id.loading.weights import Source
 
 Task = Literal["single", "multi", "try-on", "background"]
-Backbone = Literal["wan", "cogvideox"]
+Backbone = Literal["wan", "cogvideox", "consisid"]
 Domain = Literal["drawn", "photographed"]
 
 # By backbone: the pipeline's public name, and how many frames more make the next longer video.
-PIPELINES: dict[Backbone, str] = {"wan": "ConcatIDWanPipeline", "cogvideox": "ConcatIDCogVideoXPipeline"}
-FRAME_STRIDES: dict[Backbone, int] = {"wan": 4, "cogvideox": 8}
+PIPELINES: dict[Backbone, str] = {
+    "wan": "ConcatIDWanPipeline",
+    "cogvideox": "ConcatIDCogVideoXPipeline",
+    "consisid": "StreamedConsisIDPipeline",
+}
+FRAME_STRIDES: dict[Backbone, int] = {"wan": 4, "cogvideox": 8, "consisid": 8}
 # Of every autoencoder here, after the first frame, which has a latent frame of its own.
 FRAMES_PER_LATENT = 4
 
@@ -146,6 +150,21 @@ def _cogvideox_5b(title: str, repository: str, num_people: int) -> Preset:
     )
 
 
+_CONSISID = "hub:BestWishYsh/ConsisID-preview"
+
+
+def _consisid_5b() -> Preset:
+    """ConsisID as its authors released it, on CogVideoX-5B, to compare with."""
+    return replace(
+        _cogvideox_5b("ConsisID 5B, to compare with", "", 1),
+        backbone="consisid",
+        base=_CONSISID,
+        checkpoint=f"{_CONSISID}/face_encoder/EVA02_CLIP_L_336_psz14_s6B.pt",
+        licence="ConsisID: Apache-2.0; CogVideoX 5B, in it: its own licence; face packs: research only",
+        download_gb=27.0,
+    )
+
+
 _EMBEDDED = Preset(
     title="Embedded model: drawn people",
     backbone="wan",
@@ -219,4 +238,5 @@ PRESETS: dict[str, Preset] = {
     "cogvideox-5b-two-stage1": _cogvideox_5b(
         "CogVideoX 5B, two people, first stage", "Concat-ID-pre-training", 2
     ),
+    "consisid-5b": _consisid_5b(),
 }

@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from diffusers.configuration_utils import FrozenDict
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
@@ -86,7 +87,7 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
 
         # The references are concatenated (guarded by test_references_are_concatenated_behind_the_video).
         hidden_states = torch.cat([hidden_states, reference_latents], dim=2)
-        positions = self._rotary_positions(hidden_states)
+        positions = rotary_positions(self.config, hidden_states)
         p, q = self.patch_sides
         grid = {"h": hidden_states.shape[3] // p, "w": hidden_states.shape[4] // q}
         tokens = self.patch_embed(encoder_hidden_states, rearrange(hidden_states, "b c f h w -> b f c h w"))
@@ -109,20 +110,24 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
         sample = sample[:, :, :num_frames]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
-    def _rotary_positions(self, latents: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines (L, head width) of all frames (B, C, F + R, H, W): time goes on from the video.
 
-        None where the positions are sines that the patches' embedding adds, which go on alike.
-        """
-        if not self.config.use_rotary_positional_embeddings:
-            return None
-        p, q = self.patch_sides
-        frames, rows, columns = latents.shape[2], latents.shape[3] // p, latents.shape[4] // q
-        trained_size = self.config.sample_width // q, self.config.sample_height // p
-        return get_3d_rotary_pos_embed(
-            embed_dim=self.config.attention_head_dim,
-            crops_coords=get_resize_crop_region_for_grid((rows, columns), *trained_size),
-            grid_size=(rows, columns),
-            temporal_size=frames,
-            device=latents.device,
-        )
+def rotary_positions(config: FrozenDict, latents: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Cosines and sines (L, head width) of all frames (B, C, F + R, H, W): time goes on from the video.
+
+    None where the positions are sines that the patches' embedding adds, which go on alike.
+
+    Args:
+        config: of a transformer of CogVideoX's kind.
+    """
+    if not config.use_rotary_positional_embeddings:
+        return None
+    p = config.patch_size
+    frames, rows, columns = latents.shape[2], latents.shape[3] // p, latents.shape[4] // p
+    trained_size = config.sample_width // p, config.sample_height // p
+    return get_3d_rotary_pos_embed(
+        embed_dim=config.attention_head_dim,
+        crops_coords=get_resize_crop_region_for_grid((rows, columns), *trained_size),
+        grid_size=(rows, columns),
+        temporal_size=frames,
+        device=latents.device,
+    )

@@ -119,7 +119,7 @@ def read_video(path: str | Path, *, choose: Callable[[int], Iterable[int]] | Non
             alone are kept.
     """
     path = Path(path)
-    _check_file(path)
+    check_video_file(path)
     with closing(_decode(path)) as stream:
         about = _next(stream, path)
         width, height = _check_frame(path, about["size"])
@@ -193,7 +193,7 @@ def _measure_rate(times: Sequence[float]) -> float:
     return (len(times) - 1) / length if length > 0 else 1.0
 
 
-def _check_file(path: Path) -> None:
+def check_video_file(path: Path) -> None:
     """Refuse what is not a regular file of a bearable size."""
     if not path.is_file():
         raise UnreadableVideo(f"there is no video file at '{path}'; check the path.")
@@ -247,7 +247,7 @@ def _unreadable(path: Path) -> UnreadableVideo:
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """The settings that `write_video` kept in a file; empty for videos that are not ours."""
     path = Path(path)
-    _check_file(path)
+    check_video_file(path)
     try:
         text = _run([*_SAFE_INPUT, "-i", str(path.resolve()), "-f", "ffmetadata", "-"]).decode(
             "utf-8", "replace"

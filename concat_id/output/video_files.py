@@ -79,13 +79,11 @@ def write_result(
         started: what `time.monotonic` said at the start.
     """
     video = _video_path(output, job)
-    names = [f"{video.stem}-reference-{number}.png" for number in range(1, len(pictures) + 1)]
-    # People pass these files on: they name no folder of the maker's machine, nor what pictures were called.
-    report = {"job": job.with_pictures(names).to_dict()} | facts
     with _staging(video.parent) as folder:
-        for name, picture in zip(names, pictures, strict=True):
-            # A loaded picture carries no metadata. Compressed lightly: a photo takes seconds otherwise.
-            picture.save(folder / name, compress_level=1)
+        names = write_pictures(pictures, folder, video.stem)
+        # People pass these files on: they name no folder of the maker's machine, nor what pictures were
+        # called.
+        report = {"job": job.with_pictures(names).to_dict()} | facts
         # Marked and signed, always. The report's scores are those of the frames before: they judge the model,
         # and the mark changes them by no more than encoding does (tests/benchmarks/benchmark_watermark.py).
         write_video(mark(frames), job.settings.fps, folder / video.name, report)
@@ -96,6 +94,15 @@ def write_result(
         (folder / sidecar.name).write_text(text + "\n", encoding="utf-8")
     beside = job.with_pictures([video.parent / name for name in names])
     return ResultFiles(video, sidecar, beside, seconds)
+
+
+def write_pictures(pictures: Sequence[Image.Image], folder: Path, stem: str) -> list[str]:
+    """Write a video's reference pictures, as loaded. Returns the names of the files."""
+    names = [f"{stem}-reference-{number}.png" for number in range(1, len(pictures) + 1)]
+    for name, picture in zip(names, pictures, strict=True):
+        # A loaded picture carries no metadata. Compressed lightly: a photo takes seconds otherwise.
+        picture.save(folder / name, compress_level=1)
+    return names
 
 
 def write_or_rescue(

@@ -7,9 +7,9 @@ size, T video frames.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
@@ -24,6 +24,9 @@ from concat_id.pipelines import checks
 from concat_id.pipelines.guidance import GuidanceMixin
 from concat_id.pipelines.latents import decode_videos, encode_pictures
 from concat_id.pipelines.outputs import ConcatIDPipelineOutput, OutputType, Step, format_frames
+
+if TYPE_CHECKING:
+    from concat_id.references.prepare import PreparedReference
 
 Pictures = list[Image.Image] | list[list[Image.Image]]
 Generators = torch.Generator | list[torch.Generator]
@@ -263,6 +266,13 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
         if self.vae is None:
             raise InputError("The pipeline has no VAE; give reference_latents.")
         return encode_pictures(self.vae, pictures, height, width)
+
+    def describe_faces(self, references: Sequence[PreparedReference]) -> dict[str, Any] | None:
+        """What the transformer is told of references besides their latents, as `attention_kwargs`.
+
+        Nothing: Concat-ID has no face encoder.
+        """
+        return None
 
     def prepare_latents(
         self,

@@ -29,6 +29,7 @@ class Face:
     landmarks: np.ndarray  # (5, 2) float32: image-left eye, image-right eye, nose, mouth corners, px
     embedding: np.ndarray  # (D,) float32, unit length
     score: float  # the detector's confidence, 0 to 1
+    embedding_norm: float = 1.0  # the embedding's length as the recogniser computed it
 
     @property
     def side_px(self) -> float:
@@ -117,11 +118,13 @@ class FaceFinder:
             raise NotFinite(
                 "the face recogniser computes no numbers; its weights are damaged: fetch them again."
             )
+        norm = np.linalg.norm(embedding)
         return Face(
             box=box[:4].astype(np.float32),
             landmarks=landmarks.astype(np.float32),
-            embedding=(embedding / np.linalg.norm(embedding)).astype(np.float32),
+            embedding=(embedding / norm).astype(np.float32),
             score=float(box[4]),
+            embedding_norm=float(norm),
         )
 
 

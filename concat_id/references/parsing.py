@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 # The label map of `jonathandinu/face-parsing`, which the embedded face parser shares.
+EARS = (8, 9)
 BACKGROUND, HAT, EARRING, NECKLACE, NECK, CLOTH = 0, 14, 15, 16, 17, 18
 EYES = (3, 4, 5, 6, 7)  # and glasses and brows
 MOUTH = (10, 11, 12)  # and lips

@@ -25,9 +25,8 @@ def _trait(kind: SettingKind) -> Callable[[Job], str]:
     return lambda job: kind.word(job.settings)
 
 
-# What differs in a comparison, and how it is called.
+# What may differ in a comparison besides the model, and how it is called.
 TRAITS: dict[str, Callable[[Job], str]] = {
-    "model": lambda job: job.preset,
     **{kind.label.lower(): _trait(kind) for kind in SETTINGS},
     "LoRA": lambda job: " and ".join(f"{lora.name} at {lora.strength:g}" for lora in job.loras) or "none",
 }
@@ -47,10 +46,21 @@ VARIATIONS: dict[str, Callable[[Settings], Settings]] = {
 }
 
 
-def name_differences(jobs: Sequence[Job]) -> list[str]:
-    """For each job, the settings in which they differ; empty where they do not."""
-    differing = [name for name, read in TRAITS.items() if len(set(map(read, jobs))) > 1]
-    return [", ".join(f"{name} {TRAITS[name](job)}" for name in differing) for job in jobs]
+def name_differences(runs: Sequence[Run]) -> list[str]:
+    """For each run, its model and the settings in which they differ; empty where they do not.
+
+    Of a video that was made elsewhere, the model is all that is known.
+    """
+    known = [run.job for run in runs if run.has_settings]
+    differing = [name for name, read in TRAITS.items() if len(set(map(read, known))) > 1]
+    is_told = len({run.model for run in runs}) > 1
+    return [
+        ", ".join(
+            ([f"model {run.model}"] if is_told else [])
+            + [f"{name} {TRAITS[name](run.job)}" for name in differing if run.has_settings]
+        )
+        for run in runs
+    ]
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -62,7 +72,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
             "these videos differ in their prompt or their pictures, so they tell nothing about settings; "
             "choose videos of the same."
         )
-    names = name_differences([run.job for run in runs])
+    names = name_differences(runs)
     if len(set(names)) < len(names):
         raise NotComparable("two of these videos have the same settings; choose others.")
 

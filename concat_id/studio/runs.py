@@ -15,8 +15,7 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +46,16 @@ class Run:
     def name(self) -> str:
         """The folder's name: enough to find the run again."""
         return self.video.parent.name
+
+    @property
+    def model(self) -> str:
+        """Which model made it."""
+        return self.job.preset
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether the job's settings are those that made it."""
+        return True
 
     @property
     def sidecar(self) -> Path:
@@ -123,14 +132,6 @@ class Library:
                 job = Job.load(sidecar)
                 return Run(video, json.loads(sidecar.read_text(encoding="utf-8")), job)
         raise RunNotFound("this run is no longer there; it was deleted.")
-
-    def open_all(self, names: Iterable[str]) -> list[Run]:
-        """The runs of these names that are still there."""
-        runs = []
-        for name in names:
-            with suppress(RunNotFound):
-                runs.append(self.open(name))
-        return runs
 
     def delete(self, name: str, visitor: str | None) -> None:
         """Delete a visitor's run with all its files."""

@@ -41,7 +41,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 START_SECONDS = 15
 # Per denoising pass and latent token; about a second for 81 frames of 480 x 832 on Wan 1.3B. CogVideoX 5B has
 # four times its parameters, and counts 2.4 times its operations a token.
-SECONDS_PER_TOKEN: dict[Backbone, float] = {"wan": 3e-5, "cogvideox": 7e-5}
+SECONDS_PER_TOKEN: dict[Backbone, float] = {"wan": 3e-5, "cogvideox": 7e-5, "consisid": 7e-5}
 # A few frames are decoded, and five of them looked at by the processor.
 PREVIEW_SECONDS = 2
 # At the end every frame is decoded, many are looked at by three models, and all are written.

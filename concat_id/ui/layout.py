@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -18,6 +18,7 @@ from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import EMBEDDED, PRESETS, Task
 from concat_id.references.reference import Role
 from concat_id.references.roles import ROLES
+from concat_id.studio.evaluated import EvaluatedVideos
 from concat_id.studio.runs import Library
 from concat_id.studio.votes import Ballots
 from concat_id.ui.compare.tab import build_compare_tab, wire_compare_tab
@@ -101,11 +102,11 @@ def build_demo(
         models: names of more presets to choose from.
         outputs: folder of the runs and the votes.
         examples: folder of PNG pictures offered as example people; garments and places in folders in it.
-        results: folder of an evaluation to show; without a report in it there is no such tab.
+        results: folder of an evaluation to show and to compare; without a report in it there is no such tab.
         limits: of what visitors may ask for.
     """
-    model = PRESETS[preset]
-    kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)] + _find_results(results)
+    model, reports = PRESETS[preset], load_reports(results)
+    kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)] + _show_results(results, reports)
     # Gradio serves copies of the runs' files and keeps what was uploaded: that goes at the same age.
     cache_age_s = 3600 * min(CACHE_AGE_HOURS, limits.expire_hours or CACHE_AGE_HOURS)
     with gr.Blocks(
@@ -117,6 +118,7 @@ def build_demo(
         context = PageContext(
             runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
+            evaluated=EvaluatedVideos(results, reports),
             models=tuple(name for name in PRESETS if name == preset or name in models),
             prepare=prepare,
             describe=describe,
@@ -148,18 +150,21 @@ def find_examples(folder: Path) -> dict[Role, tuple[Path, ...]]:
     return {role: tuple(sorted((folder / kind.examples).glob("[!.]*.png"))) for role, kind in ROLES.items()}
 
 
-def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **options: Any) -> Any:
+def launch_demo(
+    demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, *, results: Path = RESULTS, **options: Any
+) -> Any:
     """Serve the page with its look.
 
     Args:
         outputs: as for `build_demo`.
         limits: likewise.
+        results: likewise.
         options: of `gr.Blocks.launch`.
     """
     return demo.launch(
         # Folders of runs have names that cannot be guessed, and nothing lists them. All else below the
-        # outputs has names that can: votes, evaluations, what the command line made.
-        allowed_paths=[str(outputs.resolve() / RUNS)],
+        # outputs has names that can: votes, other evaluations, what the command line made.
+        allowed_paths=[str(outputs.resolve() / RUNS), str(results.resolve())],
         state_session_capacity=MAX_SESSIONS,
         max_file_size=max(limits.picture_bytes, limits.video_bytes),
         theme=build_theme(),
@@ -175,9 +180,8 @@ def launch_demo(demo: gr.Blocks, outputs: Path, limits: Limits = DEFAULTS, **opt
     )
 
 
-def _find_results(folder: Path) -> list[TabKind]:
+def _show_results(folder: Path, reports: Mapping[str, Mapping[str, Any]]) -> list[TabKind]:
     """The tab of an evaluation's results, where there are any."""
-    reports = load_reports(folder)
     if not reports:
         return []
     return [

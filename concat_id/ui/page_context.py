@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from concat_id.errors import InvalidJob, WeightsUnavailable
+from concat_id.errors import InvalidJob, RunNotFound, WeightsUnavailable
 from concat_id.job import Job
 from concat_id.loading.load import list_missing
 from concat_id.loading.presets import PRESETS, Task
 from concat_id.references.reference import Reference, Role
-from concat_id.studio.runs import Library
+from concat_id.studio.evaluated import EvaluatedVideos
+from concat_id.studio.runs import Library, Run
 from concat_id.studio.votes import Ballots
 from concat_id.ui.events import Runner
 from concat_id.ui.forms.reference_slot import Prepare, is_same_file
@@ -72,6 +74,7 @@ class PageContext:
     prepare: PrepareReference
     describe: DescribePerson
     ballots: Ballots
+    evaluated: EvaluatedVideos
     examples: Mapping[Role, tuple[Path, ...]]
     blocks: gr.Blocks
     scores: dict[Task, gr.HTML]  # a panel for each task that has a form on this page
@@ -114,6 +117,18 @@ class PageContext:
     def library(self) -> Library:
         """All runs."""
         return self.runner.library
+
+    def open(self, name: str) -> Run:
+        """A run to compare, of a visitor or of the evaluation."""
+        return (self.evaluated if "/" in name else self.library).open(name)
+
+    def open_all(self, names: Iterable[str]) -> list[Run]:
+        """The runs of these names that are still there."""
+        runs = []
+        for name in names:
+            with suppress(RunNotFound):
+                runs.append(self.open(name))
+        return runs
 
     def restore(self, job: Job) -> dict[Any, Any]:
         """The updates that put a job into the form of its task, and show it."""

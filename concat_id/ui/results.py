@@ -17,6 +17,7 @@ from concat_id.evaluation.report import (
     INTRODUCTION,
     describe_failures,
     describe_origin,
+    describe_systems,
     select_entries,
     tabulate_main,
     tabulate_more,
@@ -36,7 +37,7 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
         reports: by the name of the preset, as `load_reports` reads them from the folder.
     """
     with gr.Column(elem_id="results-page", elem_classes=["cid-wide", "cid-results"]):
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown("\n\n".join([INTRODUCTION, *describe_systems(reports)]))
         for name, kind in SETS.items():
             entries = select_entries(reports, name)
             if any(entry["videos"] for entry in entries.values()):

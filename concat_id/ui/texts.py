@@ -144,6 +144,7 @@ PICTURE_MISSING = (
     "runs: give it again."
 )
 CHOOSE_RUNS = "Two to four of your runs, with the same pictures and prompt. Of one, others can be made below."
+CHOOSE_CASE = "One case, as several models made it."
 DELETED = "deleted"
 BLIND = "The videos are shuffled and their settings hidden. Which one is better?"
 VOTED = "Your vote counts. Now you see which is which."

@@ -20,6 +20,7 @@ from studio import PacedRuns, Studio, describe, prepare
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import PRESETS
 from concat_id.ui import build_demo, launch_demo
+from concat_id.ui.layout import RESULTS
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +75,7 @@ def serve_studio(
     limits: Limits = DEFAULTS,
     models: tuple[str, ...] = (),
     port: int | None = None,
+    results: Path = RESULTS,
 ) -> Iterator[Studio]:
     """Serve the page of a preset, with more models to choose from; without a port, on a free one."""
     examples = tmp_path / "examples"
@@ -89,6 +91,7 @@ def serve_studio(
         models=models,
         outputs=outputs,
         examples=examples,
+        results=results,
         limits=limits,
     )
     url = launch_patiently(demo, outputs, limits, port)

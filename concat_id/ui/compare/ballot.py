@@ -78,7 +78,7 @@ def cast_vote(ballots: Ballots, voter: str, runs: Sequence[Run], choices: Sequen
     check_comparable(runs)
     if None in choices:
         raise NotComparable("one question is still open; say for each which video is better.")
-    names = name_differences([run.job for run in runs])
+    names = name_differences(runs)
     candidates = [Candidate(run.name, name) for run, name in zip(runs, names, strict=True)]
     best = {criterion: runs[choice].name for criterion, choice in zip(CRITERIA, choices, strict=True)}
     gr.Info(VOTED if ballots.cast(voter, best, candidates) else VOTED_BEFORE)

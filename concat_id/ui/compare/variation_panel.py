@@ -168,7 +168,7 @@ def _first_job(context: PageContext, names: Sequence[str]) -> Job:
     with as_sentences():
         if not names:
             raise InvalidJob("there is no video to compare with yet; choose one.")
-        return context.library.open(names[0]).job
+        return context.open(names[0]).job
 
 
 def _vary(name: str, base: Job) -> Job:
