@@ -2,7 +2,7 @@
 
     python -m train.measure.autoencoder [--vae assets/embedded/vae] [--sheet sheet.png]
 
-Prints the peak signal-to-noise ratio over whole clips, over faces, of faces in the first frame and by the place
+Prints the peak signal-to-noise ratio over whole clips, faces, faces in the first frame and by their place
 within later latent frames (where movement is lost, the first is far below the others), of stills, in dB.
 """
 
