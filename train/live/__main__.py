@@ -1,4 +1,4 @@
-"""Render, encode and train against the clock, on one accelerator.
+"""Render, encode and train against the clock, on one accelerator, or on a processor's cores.
 
     python -m train.live --seconds 560 --output .train/live
 
@@ -30,10 +30,9 @@ from train.transformer.training import build_transformer, with_reference_adaln
 
 LOGGER = logging.getLogger(__name__)
 
-STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 # Shares of the time in which footage is made; of the stills', the rest goes to portraits.
+STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
-PEOPLE_AT_ONCE = 2500
 STILLS_AMONG_CLIPS = 0.15
 SAVE_SECONDS = 45
 LOG_SECONDS = 10
@@ -74,7 +73,7 @@ def portray(studio: Studio, seconds: float, seed: int, split: Split) -> dict[str
     """People, for some seconds."""
     began, pools = time.monotonic(), []
     while not pools or time.monotonic() - began < seconds:
-        pools.append(studio.portray(seed + 10 * len(pools), PEOPLE_AT_ONCE, split))
+        pools.append(studio.portray(seed + 10 * len(pools), studio.frames_at_once // 2, split))
     people = join(pools)
     LOGGER.info("%d people in %.1f s", len(people["seeds"]), time.monotonic() - began)
     return people
@@ -123,10 +122,13 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     text_encoder = text_encoder.to(options.device).eval().requires_grad_(False)
     training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr))
 
-    validation_people = studio.portray(options.seed, 300, "validation")
+    people_watched = min(300, studio.frames_at_once // 10)
+    validation_people = studio.portray(options.seed, people_watched, "validation")
     kinds = [Kind(1, 1), Kind(1, 17)]
     validation = {
-        kind: collect([studio.film(kind, options.seed + number, validation_people, "validation", 300)])
+        kind: collect(
+            [studio.film(kind, options.seed + number, validation_people, "validation", people_watched)]
+        )
         for number, kind in enumerate(kinds)
     }
     LOGGER.info("validation ready after %.1f s", clock.seconds)

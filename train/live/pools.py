@@ -35,7 +35,10 @@ SHARP_SIZE = 160
 OTHER_EXPRESSION_SHARE = 0.6
 # How often somebody's movement does, in clips.
 OTHER_MOTION_SHARE = 0.5
-ENCODED_AT_ONCE = 1024
+# Of each take: as many as keep the device busy, and no more than its memory bears.
+FRAMES_AT_ONCE = {"cuda": 4080, "cpu": 408}
+# Frames.
+ENCODED_AT_ONCE = {"cuda": 1024, "cpu": 68}
 # By number of people: what of a scene may be given by pictures besides the faces.
 GIVENS: dict[int, tuple[tuple[Given, ...], ...]] = {
     1: ((), ("garment",), ("background",), ("garment", "background")),
@@ -50,11 +53,6 @@ class Kind:
 
     people: int
     frames: int
-
-    @property
-    def scenes_at_once(self) -> int:
-        """As many as keep a GPU busy: some 4,000 frames."""
-        return 4000 if self.frames == 1 else 240
 
 
 @dataclass(frozen=True)
@@ -136,6 +134,8 @@ class Studio:
     def __init__(self, vae: AutoencoderKLWan, tokenizer: Path, writers: ProcessPoolExecutor) -> None:
         self.vae, self.tokenizer, self.writers = vae, tokenizer, writers
         self.noise = Generator(vae.device).manual_seed(0)
+        self.frames_at_once = FRAMES_AT_ONCE[vae.device.type]
+        self.encoded_at_once = ENCODED_AT_ONCE[vae.device.type]
 
     def wake_writers(self) -> None:
         """Start all processes: they take long to import what they need."""
@@ -146,7 +146,9 @@ class Studio:
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents (..., C, H, W) float16 of pictures (..., 3, size, size) in [0, 1], with reference noise."""
         noisy = add_reference_noise(pictures.flatten(0, -4) * 2 - 1, self.noise)
-        parts = [encode(self.vae, part[:, :, None])[:, :, 0].half() for part in noisy.split(ENCODED_AT_ONCE)]
+        parts = [
+            encode(self.vae, part[:, :, None])[:, :, 0].half() for part in noisy.split(self.encoded_at_once)
+        ]
         return torch.cat(parts).unflatten(0, pictures.shape[:-3])
 
     @torch.no_grad()
@@ -190,7 +192,7 @@ class Studio:
             are_garments (S, G) bool.
         """
         generator = Generator().manual_seed(seed)
-        shape = (scenes or kind.scenes_at_once, kind.people)
+        shape = (scenes or self.frames_at_once // kind.frames, kind.people)
         rows = torch.randint(len(people["seeds"]), shape, generator=generator)
         casting = cast_scenes(seed, split, people["seeds"].cpu()[rows], kind)
         tokens = self.writers.submit(write_tokens, casting, self.tokenizer)
@@ -211,7 +213,7 @@ class Studio:
         """Latents (S, C, F, H, W) and faces (S, F, H, W) of one take."""
         rendering = render(scenes, SIZE, SIZE)
         video = rendering.frames.transpose(1, 2) * 2 - 1
-        at_once = max(1, ENCODED_AT_ONCE // scenes.num_frames)
+        at_once = max(1, self.encoded_at_once // scenes.num_frames)
         latents = torch.cat([encode(self.vae, part).half() for part in video.split(at_once)])
         faces = pool_faces(rendering.face_masks.any(2), latents.shape[2], SIZE // latents.shape[-1])
         return {"latents": latents, "faces": (faces * 255).byte()}
