@@ -122,13 +122,11 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     text_encoder = text_encoder.to(options.device).eval().requires_grad_(False)
     training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr))
 
-    people_watched = min(300, studio.frames_at_once // 10)
+    watched = min(300, studio.frames_at_once // 10)
     validation_people = studio.portray(options.seed, people_watched, "validation")
     kinds = [Kind(1, 1), Kind(1, 17)]
     validation = {
-        kind: collect(
-            [studio.film(kind, options.seed + number, validation_people, "validation", people_watched)]
-        )
+        kind: collect([studio.film(kind, options.seed + number, validation_people, "validation", watched)])
         for number, kind in enumerate(kinds)
     }
     LOGGER.info("validation ready after %.1f s", clock.seconds)
