@@ -136,7 +136,7 @@ def generate(
     pipeline = load_pipeline(job.preset, device, memory=memory, loras=job.loras)
     stopwatch = Stopwatch(job, device)
     watch = _Watch(pipeline, target, PRESETS[job.preset].preview_latent_frames, started, notes)
-    with closing(_stream(pipeline, job, prepared)) as steps:
+    with closing(stream_job(pipeline, job, prepared)) as steps:
         for step in stopwatch.time_steps(steps):
             is_last = step.index + 1 == step.total
             if preview_every and step.index % preview_every == 0 and not is_last:
@@ -298,7 +298,7 @@ def describe_target(
     )
 
 
-def _stream(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
+def stream_job(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
     """The pipeline's denoising loop with a resolved job's values."""
     import torch
 

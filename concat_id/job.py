@@ -122,8 +122,8 @@ class Job:
         """Read what a file in a folder says of a job, as it is or in a sidecar."""
         is_sidecar = isinstance(data, dict) and "job" in data
         job = cls.from_dict(data["job"] if is_sidecar else data)
-        if is_sidecar and job.settings.reference_guidance_scale is None:  # earlier sidecars: off
-            job = replace(job, settings=replace(job.settings, reference_guidance_scale=1.0))
+        if is_sidecar:
+            job = replace(job, settings=job.settings.fill_former())
         return job.with_pictures([folder / reference.picture for reference in job.references])
 
     def _check_task(self, preset: Preset) -> None:

@@ -68,6 +68,15 @@ class Settings:
             **{entry.name: getattr(preset, entry.name) for entry in fields(cls) if entry.name != "seed"}
         )
 
+    def fill_former(self) -> Settings:
+        """Those of a sidecar, with what settings were before sidecars had them."""
+        former = {
+            name: value
+            for kind in SETTINGS
+            for name, value in zip(kind.fields, kind.former or (), strict=False)
+        }
+        return replace(self, **{name: value for name, value in former.items() if getattr(self, name) is None})
+
     def resolve(self, preset: Preset) -> Settings:
         """Fill in the preset's values and a random seed, and check everything."""
         given = {name: value for name, value in vars(self).items() if value is not None}
@@ -102,6 +111,7 @@ class SettingKind:
         widget: of the forms; "size" and "length" follow the model; None: not on the page.
         parse: what a widget or a program gives, as the fields' values; None stands for the preset's.
         describe: the fields' values in words.
+        former: the fields' values in sidecars from before the setting was written down.
         late: programs' arguments that came when others stood in order: they go to the end.
         is_text: published by its digest alone.
     """
@@ -116,6 +126,7 @@ class SettingKind:
     widget: Slider | Literal["text", "seed", "size", "length"] | None = None
     parse: Callable[[Any], tuple[Any, ...]] = lambda value: (value,)
     describe: Callable[..., str] = str
+    former: tuple[Any, ...] | None = None
     late: bool = False
     is_text: bool = False
 
@@ -283,6 +294,7 @@ SETTINGS: tuple[SettingKind, ...] = (
             0, 4, 0.1, "1: as the method does it, and fastest. Higher: more alike. Lower: more freely edited."
         ),
         describe=_in_short,
+        former=(1.0,),
     ),
     SettingKind(
         "size",

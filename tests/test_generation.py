@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,15 @@ from concat_id.errors import (
     PlaceHidden,
     UnreadablePicture,
 )
-from concat_id.generation import NOT_SCORED, Preview, Progress, decode_frames, generate, prepare_reference
+from concat_id.generation import (
+    NOT_SCORED,
+    Preview,
+    Progress,
+    decode_frames,
+    generate,
+    prepare_reference,
+    stream_job,
+)
 from concat_id.job import TASK_ROLES, Job
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.presets import PRESETS, Task
@@ -38,6 +46,42 @@ def test_every_step_is_reported(job: Job, tmp_path: Path) -> None:
     assert [type(step) for step in steps] == [Preview, Progress, Preview, Progress]
     seconds = [step.seconds for step in steps]
     assert seconds == sorted(seconds) and all(step.seconds_left > 0 for step in steps)
+
+
+CHANGED = Settings(
+    seed=8,
+    num_inference_steps=3,
+    guidance_scale=3.5,
+    reference_guidance_scale=2.5,
+    negative_prompt="Blurred.",
+    num_frames=5,
+    height=96,
+    width=96,
+    skip_guidance_layers=(),
+    shift=3.5,
+    max_sequence_length=4,
+)
+
+
+@pytest.mark.parametrize("field", [entry.name for entry in fields(Settings) if entry.name != "fps"])
+def test_every_setting_reaches_the_pipeline(job: Job, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    pipeline = load_pipeline("toy", "cpu", torch.float32)
+    prepared = [prepare_reference(job.references[0], preset="toy")]
+
+    def ask(settings: Settings) -> dict[str, object]:
+        given = {}
+        monkeypatch.setattr(type(pipeline), "stream", lambda self, **options: given.update(options))
+        stream_job(pipeline, replace(job, settings=settings).resolve(), prepared)
+        given["noise"] = given.pop("generator").initial_seed()
+        return given | {"shift": pipeline.scheduler.shift}
+
+    # What is skipped matters beside more likeness only.
+    base = Settings(seed=7, reference_guidance_scale=2.0, skip_guidance_layers=(1,))
+    before, after = ask(base), ask(replace(base, **{field: getattr(CHANGED, field)}))
+    assert any(
+        not torch.equal(before[name], value) if isinstance(value, torch.Tensor) else before[name] != value
+        for name, value in after.items()
+    )
 
 
 def test_previews_come_first_then_one_result(job: Job, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from concat_id.evaluation.benchmark import (
     SetKind,
     load_benchmark,
 )
+from concat_id.evaluation.figures import CODED, TRUTHS
 from concat_id.evaluation.found_videos import FoundVideos
 from concat_id.evaluation.judges import Judges, load_judges
 from concat_id.evaluation.plots import plot_frames, plot_likeness
@@ -35,7 +36,7 @@ from concat_id.evaluation.run import (
     run_cases,
 )
 from concat_id.evaluation.sheets import write_sheet
-from concat_id.evaluation.truth import CODED, TRUTHS, TruthMaker, check_drawn
+from concat_id.evaluation.truth import TruthMaker, check_drawn
 from concat_id.files.folders import check_folder
 from concat_id.loading.load import weights_digest
 from concat_id.loading.memory import read_bits

@@ -7,6 +7,9 @@ from typing import Any
 
 from concat_id.scoring.metrics import METRICS
 
+# The renderer's own clips of the cases, in place of a model's.
+DRAWN, CODED = "truth", "truth-autoencoder"
+TRUTHS = {DRAWN: "Truth, as drawn", CODED: "Truth, through the autoencoder"}
 MAIN_COLUMNS = {metric.field: f"{metric.title} ↑" for metric in METRICS if metric.in_paper}
 MORE_ROWS = {
     "face_rate": "frames with a face",
@@ -32,6 +35,9 @@ MORE_ROWS = {
     "right_motion": "motion as the prompt says",
     "right_garment": "garment as the prompt or the reference says",
     "right_place": "place as the prompt or the reference says",
+}
+MORE_ROWS |= {
+    metric.field: metric.title for metric in METRICS if metric.field not in MAIN_COLUMNS | MORE_ROWS
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from concat_id.errors import InputError
-from concat_id.evaluation.truth import TRUTHS
+from concat_id.evaluation.figures import TRUTHS
 from concat_id.files.folders import quote
 from concat_id.files.text import read_text
 from concat_id.loading.presets import PRESETS

@@ -26,8 +26,6 @@ from concat_id.people.outfit import PATTERNS, Outfit, sample_outfits
 from concat_id.people.words import ACTIONS, FEELINGS
 from concat_id.pipelines.latents import encode_videos
 
-DRAWN, CODED = "truth", "truth-autoencoder"
-TRUTHS = {DRAWN: "Truth, as drawn", CODED: "Truth, through the autoencoder"}
 SPLIT = "test"
 # Until one has the colour that a prompt asks for.
 OUTFITS_TRIED = 2000

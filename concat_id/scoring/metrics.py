@@ -1,7 +1,7 @@
 """One row for each score of a video: what it is called, and when it is there.
 
 The panel beside the video, comparisons and the evaluation's main table are made from these rows. A new score
-is a field of `Scores`, computed in `concat_id.scoring.target`, and a row.
+is a field of `Scores`, computed in `Scorer.compare`, and a row.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ class Metric:
     judge: str | None = None
     role: Role = "face"
     of_faces: bool = True
-    in_paper: bool = True
+    in_paper: bool = False
     decimals: int = 3
 
 
 METRICS = (
-    Metric("arcsim", "ArcSim", "likeness to the reference face"),
-    Metric("cursim", "CurSim", "likeness by a second recogniser", judge="curricular"),
-    Metric("viclip", "ViCLIP", "match of video and prompt", judge="video_clip", of_faces=False),
-    Metric("clipdist", "CLIPDist", "how freely the face was edited"),
+    Metric("arcsim", "ArcSim", "likeness to the reference face", in_paper=True),
+    Metric("cursim", "CurSim", "likeness by a second recogniser", judge="curricular", in_paper=True),
+    Metric(
+        "viclip", "ViCLIP", "match of video and prompt", judge="video_clip", of_faces=False, in_paper=True
+    ),
+    Metric("clipdist", "CLIPDist", "how freely the face was edited", in_paper=True),
     Metric(
         "garment",
         "Garment",
         "likeness by CLIP, lost clothing as 0",
         role="garment",
         of_faces=False,
-        in_paper=False,
     ),
     Metric(
         "background",
@@ -56,9 +57,8 @@ METRICS = (
         "likeness by CLIP, where it can be seen",
         role="background",
         of_faces=False,
-        in_paper=False,
     ),
-    Metric("face_rate", "Frames with a face", of_faces=False, in_paper=False, decimals=2),
+    Metric("face_rate", "Frames with a face", of_faces=False, decimals=2),
 )
 
 

@@ -8,7 +8,7 @@ Axes: T frames, H, W in px, P people, D and E embedding widths.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -78,7 +78,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as JSON types; what is only for other jobs is left out."""
-        names = ("cursim", "viclip", "order_rate", "garment", "background")
+        names = [entry.name for entry in fields(self) if entry.default is None]
         extra = {name: getattr(self, name) for name in names}
         if self.people:
             extra |= {"people": [person.to_dict() for person in self.people], "worst": self.worst}

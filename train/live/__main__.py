@@ -123,7 +123,7 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr))
 
     watched = min(300, studio.frames_at_once // 10)
-    validation_people = studio.portray(options.seed, people_watched, "validation")
+    validation_people = studio.portray(options.seed, watched, "validation")
     kinds = [Kind(1, 1), Kind(1, 17)]
     validation = {
         kind: collect([studio.film(kind, options.seed + number, validation_people, "validation", watched)])

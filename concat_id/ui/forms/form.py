@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
-from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -283,7 +282,11 @@ def fill_form(tab: FormTab, context: PageContext, job: Job) -> dict[Any, Any]:
     updates = {tab.prompt: job.prompt, tab.choice.model: model, **fill_settings(tab.settings, job.settings)}
     updates |= fill_format(tab.format, model, job.settings) | tab.lora.fill(job)
     updates[tab.prompt_help.extension] = job.extension
-    for slot, reference in zip_longest(tab.slots, job.references[: len(tab.slots)]):
+    left = list(job.references)
+    for slot in tab.slots:
+        reference = next((other for other in left if other.role == slot.kind.role), None)
+        if reference:
+            left.remove(reference)
         # It was used before, whatever it is.
         updates |= fill_reference_slot(slot, context.prepare_for(model), reference, keep=True)
     return updates
