@@ -52,7 +52,7 @@ def test_the_example_runs_from_end_to_end(host: Host, workflow: Prompt, tmp_path
     assert frames.dtype == torch.float32 and tuple(frames.shape) == made.frames.shape and fps == made.fps
     assert 0 <= float(frames.min()) and float(frames.max()) <= 1
     # Encoding alone is between them; of noise, which a toy makes, it takes much.
-    assert np.abs(to_frames(frames).astype(int) - made.frames).mean() < 16
+    assert np.abs(to_frames(frames).astype(int) - made.frames).mean() < 20
     # What leaves the node says that it was generated, as the file does.
     assert verify(Path(video)).is_ours and detect(to_frames(frames)).is_found
     (entry,) = shown[GENERATE]["images"]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from toys import make_transformer, run
 
 from concat_id.job import Job
-from concat_id.loading.peak_memory import MemoryWatch
 from concat_id.loading.weights import cache_folder
 from concat_id.pace import Pace, count_attention_tokens, count_previews, forecast, remember
 from concat_id.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("known_toy")
+ROOT = Path(__file__).resolve().parent.parent
 PIXELS = 9 * 64 * 64
 
 
@@ -99,13 +100,23 @@ def test_attention_counts_from_a_width_on() -> None:
     assert count_attention_tokens(transformer) == parameters / (2 * 24 * 3)
 
 
+WATCH = """
+import numpy as np
+from concat_id.loading.peak_memory import MemoryWatch
+
+watch = MemoryWatch("cpu")
+if watch.read() is None:
+    raise SystemExit
+np.ones(200 * 2**20, np.uint8).sum()
+for seen in (watch.read(), MemoryWatch("cpu").read()):
+    print(seen.peak - seen.held)
+"""
+
+
 def test_the_peak_is_that_of_what_is_watched() -> None:
-    size = 200 * 2**20
-    watch = MemoryWatch("cpu")
-    if watch.read() is None:
+    # In a process of its own: what others of this one's threads give back meanwhile is not counted.
+    run = subprocess.run([sys.executable, "-c", WATCH], cwd=ROOT, capture_output=True, text=True, check=True)
+    if not run.stdout:
         pytest.skip("this system does not tell a process's peak")
-    np.ones(size, np.uint8).sum()
-    seen = watch.read()
-    assert 0.8 * size < seen.peak - seen.held < 3 * size
-    again = MemoryWatch("cpu").read()
-    assert again.peak - again.held < size / 2
+    first, second = map(int, run.stdout.split())
+    assert 160 * 2**20 < first < 600 * 2**20 and second < 100 * 2**20

@@ -52,6 +52,7 @@ class PacedRuns:
     """Runs jobs at a pace a test sets, and remembers them."""
 
     step_s: float = 0.15
+    hold_after: int | None = None  # the last step that is made until this is None
     started: list[Job] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     steps: int = 0
@@ -69,6 +70,8 @@ class PacedRuns:
         try:
             for index in range(total):
                 time.sleep(self.step_s)
+                while self.hold_after is not None and index > self.hold_after:
+                    time.sleep(0.05)
                 self.steps += 1
                 share = (index + 1) / total
                 values = [None, *[share] * (job.settings.num_frames - 1)]
@@ -160,8 +163,8 @@ def show(page: Page, tab: str) -> None:
 
 def wait_for_video(page: Page, name: str = "video") -> None:
     """Wait until the finished video plays by itself."""
-    page.wait_for_selector(f"#{name} video", timeout=60_000)
-    page.wait_for_function(f"document.querySelector('#{name} video').currentTime > 0.2", timeout=20_000)
+    page.wait_for_selector(f"#{name} video")
+    page.wait_for_function(f"document.querySelector('#{name} video').currentTime > 0.2")
 
 
 def upload(page: Page, picture: Path) -> None:
@@ -181,5 +184,5 @@ def choose_person_and_prompt(page: Page) -> None:
 def open_newest(page: Page) -> None:
     """Go to the runs and open the first."""
     show(page, "runs")
-    page.locator("#runs button.thumbnail-item").first.click(timeout=60_000)
-    expect(page.locator("#run-video video")).to_be_visible(timeout=60_000)
+    page.locator("#runs button.thumbnail-item").first.click(timeout=120_000)
+    expect(page.locator("#run-video video")).to_be_visible(timeout=120_000)

@@ -15,6 +15,7 @@ MID_RUN = "#stage [data-state=running]"
 
 
 def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: OpenPage) -> None:
+    studio.runs.hold_after = 4
     page = open_page(studio.url)
     expect(page.locator("#scores .cid-value").first).to_have_text("–")
     choose_person_and_prompt(page)
@@ -23,6 +24,7 @@ def test_from_a_click_to_a_playing_video_with_scores(studio: Studio, open_page: 
     page.wait_for_selector("#scores [data-state=running] .cid-curve")
     expect(page.locator("#scores .cid-notice")).to_have_text("No face found in frame 1.")
     expect(page.locator(".cid-progress-text")).to_contain_text(re.compile(r"Step \d+ of 15"))
+    studio.runs.hold_after = None
     wait_for_video(page)
     panel = page.locator("#scores [data-state=final]")
     expect(panel.locator("[data-metric=arcsim] .cid-value")).to_have_text("0.750")

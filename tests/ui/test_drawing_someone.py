@@ -176,7 +176,7 @@ def test_the_model_for_photographs_is_one_click_away_where_it_does_the_task(
 
 def test_a_clip_is_shown_no_larger_than_twice_its_size(studio: Studio, open_page: OpenPage) -> None:
     size = PRESETS[DEFAULT_PRESET].width
-    studio.runs.step_s = 0.3
+    studio.runs.hold_after = 4
     page = open_page(studio.url, 1600, 1200)
     page.locator("#people button.gallery-item").first.click()
     page.wait_for_selector("#seen [data-state=ready]")
@@ -184,7 +184,7 @@ def test_a_clip_is_shown_no_larger_than_twice_its_size(studio: Studio, open_page
     page.click("#generate")
     page.wait_for_selector("#stage [data-state=running] img")
     assert page.locator("#stage .cid-stage").bounding_box()["width"] == 2 * size
-    studio.runs.step_s = 0.0
+    studio.runs.hold_after = None
     wait_for_video(page)
     video, centre = page.locator("#video").bounding_box(), page.locator(".cid-theatre").first.bounding_box()
     assert video["width"] == 2 * size

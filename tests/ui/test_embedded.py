@@ -30,11 +30,12 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_an_example_person_laughs_on_a_beach(app_url: str, open_page: Callable[..., Page]) -> None:
     page = open_page(app_url)
     page.locator("#people button.gallery-item").first.click()
-    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.wait_for_selector("#seen [data-state=ready]")
     page.fill("#prompt textarea", "laughing on a beach")
     page.click("#generate")
-    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
-    page.wait_for_selector("#scores [data-state=running]", timeout=60_000)
+    page.wait_for_selector("#stage [data-state=running] img")
+    # On a busy machine the page may see no more of the run than its end.
+    page.wait_for_selector("#scores [data-state=running], #scores [data-state=final]")
     wait_for_video(page)
     for metric in ("arcsim", "clipdist"):
         value = page.locator(f"#scores [data-state=final] [data-metric={metric}] .cid-value")
@@ -45,11 +46,11 @@ def test_an_example_person_laughs_on_a_beach(app_url: str, open_page: Callable[.
 def test_a_draft_takes_four_steps(app_url: str, open_page: Callable[..., Page]) -> None:
     page = open_page(app_url)
     page.locator("#people button.gallery-item").first.click()
-    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.wait_for_selector("#seen [data-state=ready]")
     page.locator("#ideas button").first.click()
     page.get_by_label("Draft", exact=True).first.check()
     page.click("#generate")
-    page.wait_for_selector(".cid-progress-text >> text=/Step \\d of 4/", timeout=60_000)
+    page.wait_for_selector(".cid-progress-text >> text=/Step \\d of 4/")
     wait_for_video(page)
     expect(page.locator("#scores [data-state=final] [data-metric=arcsim] .cid-value")).to_have_text(
         re.compile(r"^-?[01]?\.?\d+$")
@@ -59,10 +60,10 @@ def test_a_draft_takes_four_steps(app_url: str, open_page: Callable[..., Page]) 
 def test_stop_and_start_again(app_url: str, open_page: Callable[..., Page]) -> None:
     page = open_page(app_url)
     page.locator("#people button.gallery-item").nth(1).click()
-    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.wait_for_selector("#seen [data-state=ready]")
     page.locator("#ideas button").nth(1).click()
     page.click("#generate")
-    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
+    page.wait_for_selector("#stage [data-state=running] img")
     page.click("#stop")
     expect(page.locator("#stage")).to_contain_text("Stopped", timeout=20_000)
     page.click("#generate")
@@ -74,7 +75,7 @@ def test_a_picture_without_a_face_is_said_so(
 ) -> None:
     page = open_page(app_url)
     page.locator("#picture input[type=file]").first.set_input_files(people["none"])
-    expect(page.locator("#seen [data-state=refused]")).to_contain_text("No face was found", timeout=60_000)
+    expect(page.locator("#seen [data-state=refused]")).to_contain_text("No face was found")
 
 
 def test_a_photographed_astronaut_becomes_a_drawn_one(
@@ -88,10 +89,10 @@ def test_a_photographed_astronaut_becomes_a_drawn_one(
     page.click("#photo-alike")
     expect(page.locator("#photo")).to_be_hidden(timeout=60_000)
     expect(page.locator("#draw-hair-color [value=brown]")).to_be_checked()
-    page.wait_for_selector("#seen [data-state=ready]", timeout=60_000)
+    page.wait_for_selector("#seen [data-state=ready]")
     page.fill("#prompt textarea", "smiling in the snow")
     page.click("#generate")
-    page.wait_for_selector("#stage [data-state=running] img", timeout=60_000)
+    page.wait_for_selector("#stage [data-state=running] img")
 
 
 def test_a_program_gets_video_scores_and_settings(app_url: str) -> None:

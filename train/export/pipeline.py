@@ -106,7 +106,7 @@ def export_pipeline(checkpoint: Path, vae_folder: Path, output: Path) -> None:
     if module.pipeline_class is not ConcatIDWanPipeline:
         raise ValueError(f"{checkpoint} is on CogVideoX, of which only LoRAs are exported; train one.")
     hparams = module.hparams
-    if not hparams.with_text_encoder:
+    if not hasattr(module, "text_encoder"):
         module.text_encoder, module.tokenizer = module.load_text(hparams.init_from, hparams.text)
     parts = {name: getattr(module, name) for name in ("transformer", "tokenizer", "text_encoder")}
     _write_pipeline(parts, hparams.shift, vae_folder, output)

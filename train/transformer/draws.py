@@ -15,11 +15,18 @@ import torch
 from torch import Generator
 
 
-def batch_generators(trainer: L.Trainer) -> Iterator[Generator]:
-    """A generator for each of this process's batches, endlessly, from the trainer's step on."""
+def batch_generators(trainer: L.Trainer | None) -> Iterator[Generator]:
+    """A generator for each of this process's batches, endlessly, from the trainer's step on.
+
+    Args:
+        trainer: None, where no trainer takes them: from the first on.
+    """
     seed = torch.initial_seed() % 2**31
-    first = trainer.global_step * trainer.accumulate_grad_batches
-    for number in count(first * trainer.world_size + trainer.global_rank, trainer.world_size):
+    first, stride = 0, 1
+    if trainer:
+        first, stride = trainer.global_step * trainer.accumulate_grad_batches, trainer.world_size
+        first = first * stride + trainer.global_rank
+    for number in count(first, stride):
         yield Generator().manual_seed(seed << 32 | number)
 
 

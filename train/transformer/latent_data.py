@@ -165,10 +165,10 @@ class LatentBatches(IterableDataset):
     """Endless batches, each from one source, drawn by the sources' shares.
 
     Args:
-        trainer: that takes them.
+        trainer: that takes them, if one does.
     """
 
-    def __init__(self, sources: list[Source], trainer: L.Trainer) -> None:
+    def __init__(self, sources: list[Source], trainer: L.Trainer | None) -> None:
         self.sources, self.pairs, self.trainer = sources, load_pairs(sources), trainer
 
     def __iter__(self) -> Iterator[Batch]:

@@ -286,13 +286,13 @@ class ConcatIDTraining(MuonModule):
             noisy (B, C, F, H, W), sigmas (B,).
         """
         # What a block computes again has to be what it computed, and that is done outside of this context.
-        with nullcontext() if self.hparams.gradient_checkpointing else PlainAttention():
+        with nullcontext() if self.transformer.is_gradient_checkpointing else PlainAttention():
             return self.transformer(noisy, timestep=self.timesteps(sigmas), **given).sample.float()
 
     def embed_text(self, batch: dict[str, Any], keep: Tensor) -> Tensor:
         """Embeddings (B, L, D): those that the batch brings, or those of its captions; some are dropped."""
         if "prompt_embeds" not in batch:
-            if not self.hparams.with_text_encoder:
+            if not hasattr(self, "text_encoder"):
                 raise ValueError("with_text_encoder is false, but batches bring no prompt_embeds; set it.")
             return self.encode_captions(batch["captions"], keep)
         embeds = batch["prompt_embeds"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from train.curation.engine import curate
 from train.curation.rendered_footage import Plan, film_footage
 
 PLAN = Plan(films=6, people=3, seconds=2.0, drawn_fps=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eager_workers() -> Iterator[None]:
+    """Ray's workers are polite otherwise, and starve beside other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from test_curation_engine import digest
+from toys import TEXT_DIM
 
 import train.curation.encoding
 from concat_id import ConcatIDCogVideoXPipeline, ConcatIDWanPipeline
@@ -114,7 +115,7 @@ def test_a_model_on_cogvideox_is_encoded_likewise(
     counts = encode_dataset(copied, toy_cogvideox_folder, shape=shape, versions=1, workers=0)
     stored = Encodings(copied, tag_encodings(toy_cogvideox_folder, shape))
     assert len(stored.shard_of) == sum(counts.values()) and min(counts.values()) > 1
-    assert stored.encode(Caption("")).shape == (32, 16) and not stored.encode(Caption("")).any()
+    assert stored.encode(Caption("")).shape == (32, TEXT_DIM) and not stored.encode(Caption("")).any()
     example = read_examples(copied, "pre_training", shape)[0]
     assert stored.encode(ClipVersion(example.span, 0)).shape == (4, 3, 4, 4)
     pipeline = ConcatIDCogVideoXPipeline.from_pretrained(toy_cogvideox_folder)

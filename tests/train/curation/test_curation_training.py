@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from toys import TEXT_DIM
 
 from concat_id.output.video import read_video
 from train.__main__ import main as run_recipe
@@ -72,7 +73,7 @@ def test_batches_hold_what_training_takes_with_references_of_other_videos(
         there = batch["reference_latents"].abs().amax((1, 3, 4)) > 0
         assert torch.equal(there, batch["reference_mask"].bool())
         assert batch["captions"] == [example.caption for example in group[:2]]
-        assert batch["prompt_embeds"].shape == batch["negative_prompt_embeds"].shape == (count, 64, 16)
+        assert batch["prompt_embeds"].shape == batch["negative_prompt_embeds"].shape == (count, 64, TEXT_DIM)
         assert batch["task"] == "+".join(["face"] * people)
     clips = pq.read_table(dataset / "tables/clips.parquet").to_pylist()
     video_of = {row["clip"]: row["video"] for row in clips}
