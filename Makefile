@@ -3,8 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TESTS ?= tests
-# A browser's test waits half of its time: one process more than two cores have keeps both busy.
-PROCESSES ?= 3
+PROCESSES ?= 2
 CV2_HINT := OpenCV cannot load its system libraries; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0
 
 .PHONY: setup app test lint format browser train-on clean
