@@ -146,7 +146,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
-    # What a page says of its own end is none: a reload breaks off what it listens to.
+    # A reload breaks off the stream that a page listens to, of which Gradio complains: that is none.
     complained = [text for text in complaints if not any(end in text for end in ENDS)]
     for context in contexts:
         context.close()
