@@ -23,7 +23,8 @@ from toy_latents import CAPTIONS, write_toy_workshop
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
-from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode, double_size, halve_size
+from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode
+from train.autoencoder.resizing import double_size, halve_size
 from train.export.pipeline import export_pipeline, load_autoencoder_checkpoint
 from train.optimizer import MuonAdamW, orthogonalize, warmup_stable_decay
 from train.text.encoder import build_text_encoder, encode_text, train_tokenizer

@@ -9,7 +9,6 @@ keep the causal decoder from drifting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor
 
 from concat_id.models.autoencoder_wan import speed_up
+from train.autoencoder.resizing import double_size, widen_decoder
 from train.optimizer import MuonModule
 
 EMBEDDED_CONFIG: dict[str, Any] = {
@@ -48,70 +48,16 @@ def build_autoencoder() -> AutoencoderKLWan:
     return vae
 
 
-def start_autoencoder(init_from: str | None, doubled: bool) -> AutoencoderKLWan:
-    """What a training begins with: fresh, or of a folder; of twice the size if wanted and not yet so."""
+def start_autoencoder(init_from: str | None, doubled: bool, decoder_base_dim: int | None) -> AutoencoderKLWan:
+    """What a training begins with: fresh, or of a folder; larger where that is wanted and not yet so."""
     vae = build_autoencoder()
     if init_from is not None:
         vae = AutoencoderKLWan.from_pretrained(init_from, dtype=torch.float32)
         speed_up(vae)
-    return double_size(vae) if doubled and vae.config.patch_size == EMBEDDED_CONFIG["patch_size"] else vae
-
-
-def double_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
-    """The autoencoder of pictures of twice the size, with the same latents: its patches are twice as wide.
-
-    The encoder sees the mean of every 2 x 2 pixels, so that its latents are exactly the small picture's; the
-    decoder begins by repeating every pixel of its small picture, and is trained on from there.
-    """
-    patch = vae.config.patch_size
-
-    def spread(values: Tensor) -> Tensor:
-        pixels = values.unflatten(0, (-1, patch, patch))
-        return pixels.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(0, 2)
-
-    return _with_patches(vae, 2 * patch, lambda values: spread(values) / 4, spread)
-
-
-def halve_size(vae: AutoencoderKLWan) -> AutoencoderKLWan:
-    """What `double_size` was applied to: both ends see the mean of every 2 x 2 pixels, latents stay the same.
-
-    To train a transformer, pictures of a quarter of the pixels are enough.
-    """
-    patch = vae.config.patch_size // 2
-
-    def gather(values: Tensor) -> Tensor:
-        return values.unflatten(0, (-1, patch, 2, patch, 2)).sum((2, 4)).flatten(0, 2)
-
-    return _with_patches(vae, patch, gather, lambda values: gather(values) / 4)
-
-
-def _with_patches(
-    vae: AutoencoderKLWan,
-    patch: int,
-    change_input: Callable[[Tensor], Tensor],
-    change_output: Callable[[Tensor], Tensor],
-) -> AutoencoderKLWan:
-    """The autoencoder with patches of another width.
-
-    Args:
-        change_input, change_output: the weights of the convolutions next to the pixels, their first axis a
-            patch's channels (colour, x, y), for the new patch.
-    """
-    config = dict(vae.config) | {
-        "patch_size": patch,
-        "in_channels": 3 * patch**2,
-        "out_channels": 3 * patch**2,
-        "scale_factor_spatial": vae.config.scale_factor_spatial * patch // vae.config.patch_size,
-    }
-    weights = vae.state_dict()
-    conv_in = weights["encoder.conv_in.weight"].transpose(0, 1)
-    weights["encoder.conv_in.weight"] = change_input(conv_in).transpose(0, 1)
-    for name in ("decoder.conv_out.weight", "decoder.conv_out.bias"):
-        weights[name] = change_output(weights[name])
-    changed = AutoencoderKLWan.from_config(config)
-    changed.load_state_dict(weights)
-    speed_up(changed)
-    return changed
+    if doubled and vae.config.patch_size == EMBEDDED_CONFIG["patch_size"]:
+        vae = double_size(vae)
+    width = vae.config.decoder_base_dim or vae.config.base_dim
+    return vae if decoder_base_dim in (None, width) else widen_decoder(vae, decoder_base_dim)
 
 
 def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
@@ -147,6 +93,7 @@ class Autoencoder(MuonModule):
         init_from: diffusers folder of an autoencoder to start from instead of fresh weights.
         decoder_only: freeze the encoder, once latents of it are in use elsewhere.
         doubled: make the pictures of `init_from` twice as large, see `double_size`.
+        decoder_base_dim: make the decoder of `init_from` wider, see `widen_decoder`.
         latent_noise: deviation of noise on normalised latents: what a transformer makes is not exact either.
     """
 
@@ -160,11 +107,12 @@ class Autoencoder(MuonModule):
         kl_weight: float = 3e-4,
         decoder_only: bool = False,
         doubled: bool = False,
+        decoder_base_dim: int | None = None,
         latent_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.vae = start_autoencoder(init_from, doubled)
+        self.vae = start_autoencoder(init_from, doubled, decoder_base_dim)
         if decoder_only:
             self.vae.encoder.requires_grad_(False)
             self.vae.quant_conv.requires_grad_(False)

@@ -31,7 +31,7 @@ def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     """The autoencoder of a training checkpoint, as diffusers' plain class."""
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     arguments = loaded["hyper_parameters"]
-    vae = start_autoencoder(arguments["init_from"], arguments["doubled"])
+    vae = start_autoencoder(arguments["init_from"], arguments["doubled"], arguments["decoder_base_dim"])
     state = loaded["state_dict"].items()
     vae.load_state_dict({name.removeprefix("vae."): value for name, value in state})
     return vae.eval().requires_grad_(False)

@@ -39,7 +39,8 @@ from torch import Generator, Tensor
 from concat_id.files.atomic import replacing
 from concat_id.models.autoencoder_wan import speed_up
 from concat_id.people import Given, Scenes, Split, render, sample_takes, write_captions
-from train.autoencoder.autoencoder import EMBEDDED_CONFIG, halve_size
+from train.autoencoder.autoencoder import EMBEDDED_CONFIG
+from train.autoencoder.resizing import halve_size
 from train.curation.filters import has_steady_face_count, keeps_its_faces
 from train.curation.mining import mine_pairs, store_faces, table_of_references
 from train.curation.recognition import FaceEmbedder
