@@ -12,6 +12,8 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed, Wan
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from concat_id.models.reference_cache import CarriedReferences
+
 Modulation = tuple[
     Tensor, ...
 ]  # shift, scale, gate of the attention, then of the feed-forward: (B, 1, D) each
@@ -79,6 +81,7 @@ class ConcatIDWanTransformerBlock(WanTransformerBlock):
         rotary_emb: tuple[Tensor, Tensor],
         reference_temb: Tensor | None = None,
         num_video_tokens: int | None = None,
+        carried: CarriedReferences | None = None,
     ) -> Tensor:
         """Run the block.
 
@@ -89,9 +92,12 @@ class ConcatIDWanTransformerBlock(WanTransformerBlock):
             rotary_emb: cosines and sines, (1, L, 1, head width).
             reference_temb: the same for the reference tokens, (B, 6, D); None: `temb` serves them too.
             num_video_tokens: how many of the tokens are video; None: all, which is Wan's own block.
+            carried: the reference tokens, where `hidden_states` are the video's alone; they are replaced.
         """
         if num_video_tokens is None:
             return super().forward(hidden_states, encoder_hidden_states, temb, rotary_emb)
+        if carried:
+            hidden_states = carried.join(hidden_states)
         parts = [num_video_tokens, hidden_states.shape[1] - num_video_tokens]
         video = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
         reference = video if reference_temb is None else self._reference_modulation(reference_temb)
@@ -112,7 +118,8 @@ class ConcatIDWanTransformerBlock(WanTransformerBlock):
         # 3. Feed-forward
         normed = _shift_scale(self.norm3(hidden_states.float()), parts, video[3:5], reference[3:5])
         gated = _gate(self.ffn(normed.type_as(hidden_states)).float(), parts, video[5], reference[5])
-        return (hidden_states.float() + gated).type_as(hidden_states)
+        hidden_states = (hidden_states.float() + gated).type_as(hidden_states)
+        return carried.part(hidden_states) if carried else hidden_states
 
     def _reference_modulation(self, reference_temb: Tensor) -> Modulation:
         """The references' modulation as the released weights expect it.

@@ -11,19 +11,56 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import FrozenDict
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXTransformer3DModel
+from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock, CogVideoXTransformer3DModel
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from diffusers.utils import apply_lora_scale
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
+from concat_id.models.reference_cache import CachedCogVideoXAttnProcessor, CarriedReferences
 from concat_id.models.reference_transformer import ReferenceTransformerMixin, check_shapes
 
 # ModelMixin is named here because diffusers looks for it in the module of a component that it loads.
 __all__ = ["ConcatIDCogVideoXTransformer3DModel", "ModelMixin"]
+
+
+class ConcatIDCogVideoXBlock(CogVideoXBlock):
+    """CogVideoX's block, beside whose sequence references can be carried."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        temb: Tensor,
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        carried: CarriedReferences | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run the block.
+
+        Args:
+            hidden_states: video tokens, then reference tokens, (B, L, D).
+            encoder_hidden_states: text tokens, (B, text length, D).
+            temb: time embedding.
+            image_rotary_emb: cosines and sines, (L, head width).
+            carried: the reference tokens, where `hidden_states` are the video's alone; they are replaced.
+        """
+        if not carried:
+            return super().forward(hidden_states, encoder_hidden_states, temb, image_rotary_emb)
+        tokens, text = super().forward(
+            carried.join(hidden_states), encoder_hidden_states, temb, image_rotary_emb
+        )
+        return carried.part(tokens), text
+
+
+TransformerBlockRegistry.register(  # what diffusers' step caches need to know
+    ConcatIDCogVideoXBlock,
+    TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=1),
+)
 
 
 class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTransformer3DModel):
@@ -34,7 +71,9 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
     `ConcatIDWanTransformer3DModel`: frames are the third axis of latents, and positions are its own business.
     """
 
-    _repeated_blocks = ["CogVideoXBlock"]
+    _no_split_modules = ["ConcatIDCogVideoXBlock", "CogVideoXPatchEmbed"]
+    _repeated_blocks = ["ConcatIDCogVideoXBlock"]
+    _attn_processors = (CogVideoXAttnProcessor2_0, CachedCogVideoXAttnProcessor)
 
     @wraps(CogVideoXTransformer3DModel.__init__)
     def __init__(self, *args: Any, **config: Any) -> None:
@@ -48,11 +87,16 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
                 "ofs_embed_dim must be None and use_learned_positional_embeddings False: "
                 "they belong to the image-to-video models."
             )
+        for block in self.transformer_blocks:
+            block.__class__ = ConcatIDCogVideoXBlock
 
     @property
     def patch_sides(self) -> tuple[int, int]:
         """Height and width of a patch, in latent cells."""
         return self.config.patch_size, self.config.patch_size
+
+    def _list_blocks(self) -> nn.ModuleList:
+        return self.transformer_blocks
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -94,15 +138,23 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
         tokens = self.embedding_dropout(tokens)
         text, hidden_states = tokens[:, :text_length], tokens[:, text_length:]  # (B, L, D) each
 
+        conditions = (temb, positions)
+        if self._reference_cache and reference_latents.shape[2]:
+            num_video_tokens = num_frames * grid["h"] * grid["w"]
+            hidden_states, carried = self._reference_cache.take(hidden_states, num_video_tokens, text_length)
+            if carried:
+                conditions += (carried,)
+            elif positions:
+                conditions = (temb, tuple(table[:num_video_tokens] for table in positions))
         for index, block in enumerate(self.transformer_blocks):
             if index in skip_layers:
                 continue
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden_states, text = self._gradient_checkpointing_func(
-                    block, hidden_states, text, temb, positions
+                    block, hidden_states, text, *conditions
                 )
             else:
-                hidden_states, text = block(hidden_states, text, temb, positions)
+                hidden_states, text = block(hidden_states, text, *conditions)
 
         hidden_states = self.proj_out(self.norm_out(self.norm_final(hidden_states), temb=temb))
         sample = rearrange(hidden_states, "b (f h w) (c p q) -> b c f (h p) (w q)", **grid, p=p, q=q)

@@ -13,12 +13,13 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor, WanTransformer3DModel
 from diffusers.utils import apply_lora_scale
 from einops import rearrange
 from torch import Tensor, nn
 
 from concat_id.models.blocks_wan import ConcatIDWanRotaryPosEmbed, ConcatIDWanTransformerBlock
+from concat_id.models.reference_cache import CachedWanAttnProcessor
 from concat_id.models.reference_transformer import ReferenceTransformerMixin, check_shapes
 
 # ModelMixin is named here because diffusers looks for it in the module of a component that it loads.
@@ -38,6 +39,7 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
 
     _no_split_modules = ["ConcatIDWanTransformerBlock"]
     _repeated_blocks = ["ConcatIDWanTransformerBlock"]
+    _attn_processors = (WanAttnProcessor, CachedWanAttnProcessor)
     _skip_layerwise_casting_patterns = [
         *WanTransformer3DModel._skip_layerwise_casting_patterns,
         "reference_time_proj",
@@ -158,6 +160,13 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
         if num_references:
             num_video_tokens = _count_video_tokens(is_video, num_frames, grid)
             conditions += (self._project_reference_time(temb), num_video_tokens)
+        if self._reference_cache and num_references:
+            hidden_states, carried = self._reference_cache.take(hidden_states, num_video_tokens)
+            if carried:
+                conditions += (carried,)
+            else:  # Wan's own blocks, but that their attention knows the references
+                positions = tuple(table[:, :num_video_tokens] for table in conditions[2])
+                conditions = (*conditions[:2], positions)
         for index, block in enumerate(self.blocks):
             if index in skip_layers:
                 continue
@@ -169,10 +178,13 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
         shift, scale = (self.scale_shift_table.to(temb.device) + temb.unsqueeze(1)).chunk(2, dim=1)
         shift, scale = shift.to(hidden_states.device), scale.to(hidden_states.device)
         hidden_states = (self.norm_out(hidden_states.float()) * (1 + scale) + shift).type_as(hidden_states)
-        sample = self._unpatchify(self.proj_out(hidden_states), grid)
+        sample = self._unpatchify(self.proj_out(hidden_states), grid["h"], grid["w"])
         # Their part of the prediction is stripped (guarded by test_references_are_stripped).
         sample = sample[:, :, :num_frames]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def _list_blocks(self) -> nn.ModuleList:
+        return self.blocks
 
     def _project_reference_time(self, temb: Tensor) -> Tensor | None:
         """The references' own projection of the time embedding (B, D), (B, 6, D); None if they have none."""
@@ -180,10 +192,10 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
             return None
         return self.reference_time_proj(self.condition_embedder.act_fn(temb)).unflatten(1, (6, -1))
 
-    def _unpatchify(self, tokens: Tensor, grid: dict[str, int]) -> Tensor:
-        """Tokens (B, L, patch volume * C) back to latents (B, C, F + R, H, W)."""
+    def _unpatchify(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
+        """Tokens (B, L, patch volume * C) back to latents (B, C, frames, H, W)."""
         p, q = self.patch_sides
-        return rearrange(tokens, "b (f h w) (p q c) -> b c f (h p) (w q)", **grid, p=p, q=q)
+        return rearrange(tokens, "b (f h w) (p q c) -> b c f (h p) (w q)", h=rows, w=columns, p=p, q=q)
 
 
 def _count_video_tokens(is_video: Tensor, num_frames: int, grid: dict[str, int]) -> int:
