@@ -57,17 +57,18 @@ class ReferenceCache:
         self._pass, self._step = "", None
         self._num_others: int | None = None  # tokens before the references; None: there are no references
         self._kept: dict[str, dict[nn.Module, KeysAndValues]] = {}
+        self._kept_at: dict[str, int] = {}  # the step
 
     def enter(self, pass_name: str, step: int | None) -> None:
         """A pass of a step begins; where no step is named, nothing is kept or replayed."""
         self._pass, self._step, self._num_others = pass_name, step, None
         if step == 0:
-            self._kept.pop(pass_name, None)
+            self._kept_at.pop(pass_name, None)
 
     def forget(self) -> None:
         """A run has ended."""
         self._kept.clear()
-        self._step = None
+        self._kept_at.clear()
 
     def take(
         self, tokens: Tensor, num_video_tokens: int, num_text_tokens: int = 0
@@ -82,7 +83,9 @@ class ReferenceCache:
         if self._step is not None:
             self._num_others = num_text_tokens + num_video_tokens
         video, references = tokens.tensor_split([num_video_tokens], dim=1)
-        is_due = self._step is None or self._step % self.interval == 0 or self._pass not in self._kept
+        # A step cache may leave out the blocks of a step: the references are due until they were computed.
+        kept_at = self._kept_at.get(self._pass)
+        is_due = None in (self._step, kept_at) or self._step - kept_at >= self.interval
         return video, CarriedReferences(references) if is_due else None
 
     def extend(self, attention: nn.Module, key: Tensor, value: Tensor, axis: int) -> KeysAndValues:
@@ -97,6 +100,7 @@ class ReferenceCache:
         if num_references := key.shape[axis] - self._num_others:
             own = [x.narrow(axis, self._num_others, num_references).clone() for x in (key, value)]
             self._kept.setdefault(self._pass, {})[attention] = tuple(own)
+            self._kept_at[self._pass] = self._step
             return key, value
         kept = self._kept[self._pass][attention]
         return tuple(torch.cat(pair, axis) for pair in zip((key, value), kept, strict=True))

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from concat_id.models.reference_cache import ReferenceCache
 
-# Step caches of single layers, which would meet sequences with references and without.
-LAYER_CACHES = (FasterCacheConfig, PyramidAttentionBroadcastConfig, TaylorSeerCacheConfig)
-
 
 class ReferenceTransformerMixin(CacheMixin):
     """A transformer whose `forward` takes `reference_latents`."""
@@ -87,10 +84,15 @@ class ReferenceTransformerMixin(CacheMixin):
 
     @staticmethod
     def _check_caches(config: Any, cache: ReferenceCache | None) -> None:
-        if cache and isinstance(config, LAYER_CACHES):
+        """Refuse step caches of single layers, which would meet sequences with references and without."""
+        is_of_layers = isinstance(config, FasterCacheConfig | PyramidAttentionBroadcastConfig) or (
+            isinstance(config, TaylorSeerCacheConfig) and not config.use_lite_mode
+        )
+        if cache and is_of_layers:
             raise ValueError(
                 f"{type(config).__name__} caches single layers, which does not work beside the reference "
-                "cache; disable one of them, or take FirstBlockCacheConfig, MagCacheConfig or SeaCacheConfig."
+                "cache; disable one of them, or take a cache of blocks: FirstBlockCacheConfig, MagCacheConfig, "
+                "SeaCacheConfig, or TaylorSeerCacheConfig with use_lite_mode."
             )
 
 

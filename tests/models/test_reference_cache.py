@@ -30,6 +30,9 @@ BLOCK_CACHES: dict[str, Callable[[], Any]] = {
         retention_ratio=0.2,
         max_skip_steps=1,
     ),
+    "taylor": lambda: TaylorSeerCacheConfig(
+        cache_interval=2, disable_cache_before_step=2, use_lite_mode=True
+    ),
     "sea": lambda: SeaCacheConfig(threshold=10.0),
 }
 

@@ -107,7 +107,7 @@ class ClipRing(IterableDataset):
                     render_clips(seed + step, chunk, self.size, num_people=people, device=self.device)
                 )
                 rings = rings[-self.capacity // chunk :]
-                references = render_references(seed + step, 64, self.size, device=self.device)
+                references = render_references(seed + step, chunk, self.size, device=self.device)
             crop = self.crops[int(torch.multinomial(shares, 1, generator=generator))]
             yield self._draw(crop, rings, references, generator)
 
