@@ -47,6 +47,7 @@ from concat_id.references.roles import ROLES, load_reference
 from concat_id.references.upright import stand_upright
 from concat_id.references.white_crops import crop_on_white
 from concat_id.scoring import Scores, Target
+from concat_id.speed import SPEEDS, Speed, at_speed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -298,25 +299,34 @@ def describe_target(
     )
 
 
-def stream_job(pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference]) -> Iterator[Step]:
-    """The pipeline's denoising loop with a resolved job's values."""
+def stream_job(
+    pipeline: ConcatIDPipeline, job: Job, prepared: list[PreparedReference], speed: Speed | None = None
+) -> Iterator[Step]:
+    """The pipeline's denoising loop with a resolved job's values.
+
+    Args:
+        speed: another than the job's.
+    """
     import torch
 
     settings = job.settings
     if settings.shift is not None:
         pipeline.scheduler.set_shift(settings.shift)
     pictures = [reference.picture for reference in prepared]
-    return pipeline.stream(
-        **encode_inputs(pipeline, job.prompt, pictures, settings),
-        attention_kwargs=pipeline.describe_faces(prepared),
-        height=settings.height,
-        width=settings.width,
-        num_frames=settings.num_frames,
-        num_inference_steps=settings.num_inference_steps,
-        guidance_scale=settings.guidance_scale,
-        reference_guidance_scale=settings.reference_guidance_scale,
-        # Without more likeness there is no pass that could leave them out.
-        skip_guidance_layers=settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None,
-        # Drawn on the processor: the same noise on every machine.
-        generator=torch.Generator("cpu").manual_seed(settings.seed),
-    )
+    with at_speed(pipeline.transformer, speed or SPEEDS[settings.speed]):
+        yield from pipeline.stream(
+            **encode_inputs(pipeline, job.prompt, pictures, settings),
+            attention_kwargs=pipeline.describe_faces(prepared),
+            height=settings.height,
+            width=settings.width,
+            num_frames=settings.num_frames,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+            reference_guidance_scale=settings.reference_guidance_scale,
+            # Without more likeness there is no pass that could leave them out.
+            skip_guidance_layers=settings.skip_guidance_layers
+            if settings.reference_guidance_scale > 1
+            else None,
+            # Drawn on the processor: the same noise on every machine.
+            generator=torch.Generator("cpu").manual_seed(settings.seed),
+        )

@@ -22,6 +22,7 @@ from concat_id.loading.peak_memory import MemoryWatch
 from concat_id.loading.presets import FRAMES_PER_LATENT, PRESETS
 from concat_id.loading.weights import cache_folder
 from concat_id.settings import Settings, count_tokens
+from concat_id.speed import SPEEDS
 
 if TYPE_CHECKING:
     from diffusers import ModelMixin
@@ -92,7 +93,9 @@ class Stopwatch:
         if len(self._steps) < 2:
             return None
         settings, preset = self.job.settings, PRESETS[self.job.preset]
-        step_s = median(self._steps[1:])
+        computed = SPEEDS[settings.speed].count_computed(len(self._steps))
+        # What no step computes costs next to nothing; the first step has all that comes before it.
+        step_s = median(sorted(self._steps[1:])[1 - computed :]) if computed > 1 else 0.0
         attention = count_attention_tokens(transformer)
         pixels = _count_pixels(settings)
         memory = self._memory.read()
@@ -147,7 +150,8 @@ def forecast(
     step_s = count_passes(settings) * pace.pass_seconds(_count_tokens(job))
     previews = count_previews(settings.num_inference_steps, preview_every)
     preview_s = pace.preview_s * _count_pixels(settings, preset.preview_latent_frames)
-    seconds = pace.start_s + settings.num_inference_steps * step_s + previews * preview_s
+    steps = SPEEDS[settings.speed].count_computed(settings.num_inference_steps)
+    seconds = pace.start_s + steps * step_s + previews * preview_s
     held = pace.held_bytes
     return Forecast(
         seconds + pace.end_s * pixels, None if held is None else round(held + pace.pixel_bytes * pixels)

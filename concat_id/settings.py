@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from concat_id.errors import InvalidJob
 from concat_id.loading.presets import FRAMES_PER_LATENT, Preset
-from concat_id.validation import require, require_integer, require_number, require_text, show
+from concat_id.speed import SPEEDS
+from concat_id.validation import either, require, require_integer, require_number, require_text, show
 
 SEED_LIMIT = 2**32
 RANDOM_SEED = -1
@@ -40,6 +41,7 @@ class Settings:
     height: int | None = None  # px, see `Preset.side_multiple_px`
     width: int | None = None  # px
     fps: int | None = None
+    speed: str | None = None  # key of `SPEEDS`
     # What a form does not ask for, but a video depends on: with it, the job outlives changes of its preset.
     skip_guidance_layers: tuple[int, ...] | None = None
     shift: float | None = None
@@ -123,7 +125,7 @@ class SettingKind:
     about: str = ""
     type: Callable[[str], Any] = str
     range: tuple[float, float | None] | None = None
-    widget: Slider | Literal["text", "seed", "size", "length"] | None = None
+    widget: Slider | Literal["text", "seed", "size", "length", "speed"] | None = None
     parse: Callable[[Any], tuple[Any, ...]] = lambda value: (value,)
     describe: Callable[..., str] = str
     former: tuple[Any, ...] | None = None
@@ -222,6 +224,12 @@ def _check_shift(settings: Settings, preset: Preset) -> None:
         (settings.shift is None) == (preset.shift is None),
         "the preset's noise schedule has no shift; leave it out.",
     )
+
+
+def _check_speed(settings: Settings, preset: Preset) -> None:
+    """One of the speeds; ConsisID, which is here to be compared with, has no caches."""
+    values = tuple(SPEEDS) if preset.backbone != "consisid" else ("exact",)
+    require(settings.speed in values, f"speed must be {either(values)}, got {show(settings.speed)}.")
 
 
 def _check_layers(settings: Settings, _: Preset) -> None:
@@ -327,6 +335,16 @@ SETTINGS: tuple[SettingKind, ...] = (
         about=f"frames per second, 1 to {MAX_FPS}; none: the model's own.",
         type=int,
         parse=_read_whole,
+        late=True,
+    ),
+    SettingKind(
+        "speed",
+        "Speed",
+        ("speed",),
+        check=_check_speed,
+        about=f"{', '.join(SPEEDS)}: what is left out to save time; none: the model's own.",
+        widget="speed",
+        former=("exact",),
         late=True,
     ),
     SettingKind("shift", "Noise shift", ("shift",), check=_check_shift, describe=_in_short),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from concat_id.generation import (
 from concat_id.job import TASK_ROLES, Job
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.presets import PRESETS, Task
+from concat_id.pipelines.outputs import Step
+from concat_id.pipelines.pipeline import ConcatIDPipeline
 from concat_id.references.reference import Reference
 from concat_id.scoring import Target
 from concat_id.settings import Settings
@@ -60,6 +63,7 @@ CHANGED = Settings(
     skip_guidance_layers=(),
     shift=3.5,
     max_sequence_length=4,
+    speed="exact",
 )
 
 
@@ -70,8 +74,12 @@ def test_every_setting_reaches_the_pipeline(job: Job, monkeypatch: pytest.Monkey
 
     def ask(settings: Settings) -> dict[str, object]:
         given = {}
-        monkeypatch.setattr(type(pipeline), "stream", lambda self, **options: given.update(options))
-        stream_job(pipeline, replace(job, settings=settings).resolve(), prepared)
+
+        def stream(self: ConcatIDPipeline, **options: object) -> Iterator[Step]:
+            yield given.update(options, cache=self.transformer.is_cache_enabled)
+
+        monkeypatch.setattr(type(pipeline), "stream", stream)
+        next(stream_job(pipeline, replace(job, settings=settings).resolve(), prepared))
         given["noise"] = given.pop("generator").initial_seed()
         return given | {"shift": pipeline.scheduler.shift}
 

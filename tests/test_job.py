@@ -40,7 +40,7 @@ def test_resolving_fills_in_the_presets_values(name: str) -> None:
 
 
 def test_given_settings_are_kept() -> None:
-    given = Settings(7, 3, 1.5, 2.0, "blurry", 9, 64, 96, 12, (2, 3), 1.5, 32)
+    given = Settings(7, 3, 1.5, 2.0, "blurry", 9, 64, 96, 12, "fast", (2, 3), 1.5, 32)
     assert replace(JOB, settings=given).resolve().settings == given
 
 
@@ -120,6 +120,7 @@ def test_missing_keys_are_refused_by_name() -> None:
         (with_settings(height=130), "height must be a multiple of 32, got 130; try 128"),
         (with_settings(width=4096), "width must be a whole number from 64 to 512"),
         (with_settings(fps=0), "fps must be"),
+        (with_settings(speed="warp"), "speed must be 'exact' or 'balanced' or 'fast', got 'warp'"),
         (replace(JOB, prompt=" \n"), "the prompt is empty"),
         (replace(JOB, prompt=None), "prompt must be a text"),
         (replace(JOB, prompt="x" * 5000), "prompt has 5000 characters"),

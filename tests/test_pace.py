@@ -30,6 +30,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(job: Job, **settings: float) -> Job:
     """The job with a size that can be reckoned with, resolved."""
     own = {"num_frames": 9, "height": 64, "width": 64, "guidance_scale": 1.0, "reference_guidance_scale": 1.0}
+    own["speed"] = "exact"
     return replace(job, settings=Settings(seed=7, **own | {"num_inference_steps": 10} | settings)).resolve()
 
 
@@ -48,6 +49,7 @@ def test_it_is_reckoned_part_by_part(job: Job) -> None:
     assert seconds(guidance_scale=3) - 5 == pytest.approx(2 * (seconds() - 5))
     assert seconds(guidance_scale=3, reference_guidance_scale=2) - 5 == pytest.approx(3 * (seconds() - 5))
     assert seconds(num_inference_steps=20) - 5 == pytest.approx(2 * (seconds() - 5))
+    assert seconds(speed="balanced") - 5 == pytest.approx(6 / 10 * (seconds() - 5))
     # Twice as wide: twice the tokens, three times the work of each two before, and twice the pixels.
     assert seconds(width=128) == pytest.approx(2 + 10 * 32 * 0.01 * 3 + 6)
     assert forecast(ask(job, width=128), preview_every=0).memory_bytes == 10**9 + 2 * 100 * PIXELS

@@ -37,6 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--videos-from", type=Path, help=made)
     truth = "measure the renderer's own clips instead of a model's: the judges' ceiling, rows of their own"
     add("--truth", action="store_true", help=truth)
+    speeds = "make some videos at every speed, and print what each saves and costs"
+    add("--speeds", action="store_true", help=speeds)
     add("--redraw", action="store_true", help="make nothing; write what compares the output's reports anew")
     add("--output", type=Path, default=Path("outputs/evaluation"), help="folder to write to and to go on in")
     add_device(parser)
@@ -56,12 +58,16 @@ def run(options: argparse.Namespace) -> None:
         write_comparison,
     )
     from concat_id.evaluation.found_videos import FoundVideos
+    from concat_id.evaluation.prices import read_prices, tabulate_prices
+    from concat_id.evaluation.speeds import measure_speeds
 
     if options.redraw:
         finish(options, scores=None, report=str(write_comparison(options.output)))
         return
     if options.videos_from and (options.weights or options.truth):
         raise InvalidJob("--videos-from takes videos that are there; leave --weights and --truth out.")
+    if options.speeds and (options.videos_from or options.truth):
+        raise InvalidJob("--speeds takes a model's videos; leave --videos-from and --truth out.")
     weights = read_weights(options)
     preset = weights.name if weights else options.preset or DEFAULT_PRESET
     plan = Plan(
@@ -77,6 +83,13 @@ def run(options: argparse.Namespace) -> None:
         memory=options.memory,
         found=FoundVideos.read(options.videos_from, preset) if options.videos_from else None,
     )
+    if options.speeds:
+        prices = measure_speeds(plan, _show_case)
+        print(tabulate_prices(read_prices(plan.folder)), file=sys.stderr)
+        if any(plan.output.glob("*/report.json")):
+            write_comparison(plan.output)
+        finish(options, scores=None, report=str(prices))
+        return
     if plan.found:
         say(plan.found.check(read_benchmark(plan.benchmark, plan.people)))
     done: list[Progress] = []

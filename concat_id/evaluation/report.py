@@ -20,6 +20,7 @@ from concat_id.evaluation.figures import (
     title_of,
 )
 from concat_id.evaluation.paper import TABLES, VIDEOS
+from concat_id.evaluation.prices import read_prices, tabulate_prices
 from concat_id.evaluation.statistics import Estimate, estimate
 from concat_id.files.atomic import replacing
 
@@ -85,7 +86,9 @@ def load_reports(output: Path) -> dict[str, dict[str, Any]]:
     reports = {}
     for path in sorted(output.glob("*/report.json")):
         try:
-            reports[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+            report = json.loads(path.read_text(encoding="utf-8"))
+            prices = read_prices(path.parent)
+            reports[path.parent.name] = report | ({"prices": prices} if prices else {})
         except (OSError, ValueError):
             LOGGER.warning("%s cannot be read and is left out; evaluate the preset again.", path)
     return reports
@@ -102,6 +105,7 @@ def write_markdown(reports: Mapping[str, Mapping[str, Any]], path: Path) -> Path
             parts += [tabulate_main(name, entries), *tabulate_more(entries)]
         parts += describe_failures(entries)
     parts += describe_ablations(reports)
+    parts += describe_prices(reports)
     with replacing(path) as unfinished:
         unfinished.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return path
@@ -136,6 +140,16 @@ def describe_origin(reports: Mapping[str, Mapping[str, Any]]) -> str:
                 f"  The reader of expressions and so on is itself right on rendered clips in: {shares}."
             )
     return "\n".join(lines)
+
+
+def describe_prices(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A section for each preset of which speeds were measured."""
+    return [
+        f"## Speeds of `{preset}`\n\n{tabulate_prices(prices)}\n\nMeans of {prices['videos']} videos of one "
+        f"person, with the change in each figure: `{prices['command']}`"
+        for preset, report in reports.items()
+        if (prices := report.get("prices"))
+    ]
 
 
 def _not_computed(reports: Mapping[str, Mapping[str, Any]], name: str) -> Iterable[tuple[str, str]]:

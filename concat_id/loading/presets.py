@@ -61,6 +61,7 @@ class Preset:
     skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
     shift: float | None  # of the noise schedule; None: as in the pipeline's folder
     negative_prompt: str
+    speed: str  # key of `SPEEDS`
     max_sequence_length: int  # text tokens
     # A preview decodes the first of the latent frames, None: all; the first k make 4 k - 3 frames, exactly,
     # though of CogVideoX only the first 3.
@@ -116,6 +117,7 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
         skip_guidance_layers=(),
         shift=5.0,
         negative_prompt=_WAN_NEGATIVE_PROMPT,
+        speed="exact",
         max_sequence_length=512,
         preview_latent_frames=2,
         licence="Wan 2.1: Apache-2.0; Concat-ID checkpoint: see its model card; face packs: research only",
@@ -193,6 +195,7 @@ _EMBEDDED = Preset(
     skip_guidance_layers=(),
     shift=4.0,
     negative_prompt="",
+    speed="balanced",
     max_sequence_length=64,
     preview_latent_frames=None,
     licence="Apache-2.0",
@@ -223,6 +226,7 @@ PRESETS: dict[str, Preset] = {
         adapter=EMBEDDED / "adapters" / "draft.safetensors",
         num_inference_steps=4,
         guidance_scale=1.0,
+        speed="exact",
         draft=None,
     ),
     "embedded-stage1": _stage("Embedded model, stage I pairs", "stage1"),

@@ -91,8 +91,8 @@ class ReferenceTransformerMixin(CacheMixin):
         if cache and is_of_layers:
             raise ValueError(
                 f"{type(config).__name__} caches single layers, which does not work beside the reference "
-                "cache; disable one of them, or take a cache of blocks: FirstBlockCacheConfig, MagCacheConfig, "
-                "SeaCacheConfig, or TaylorSeerCacheConfig with use_lite_mode."
+                "cache; disable one of them, or take a cache of blocks: FirstBlockCacheConfig, "
+                "MagCacheConfig, SeaCacheConfig, or TaylorSeerCacheConfig with use_lite_mode."
             )
 
 

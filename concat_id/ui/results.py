@@ -17,6 +17,7 @@ from concat_id.evaluation.report import (
     INTRODUCTION,
     describe_failures,
     describe_origin,
+    describe_prices,
     describe_systems,
     select_entries,
     tabulate_main,
@@ -45,7 +46,7 @@ def build_results_tab(folder: Path, reports: Mapping[str, Mapping[str, Any]]) ->
                 _build_details(entries)
                 for preset in entries:
                     _show(folder / preset / f"sheet-{name}.webp", SHEET.format(reports[preset]["title"]))
-        for part in describe_ablations(reports):
+        for part in (*describe_ablations(reports), *describe_prices(reports)):
             gr.Markdown(part)
         with gr.Accordion(ORIGIN, open=False):
             gr.Markdown(describe_origin(reports))

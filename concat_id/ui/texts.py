@@ -32,6 +32,7 @@ BACKGROUND_IDEAS = {
     "Nodding": "someone smiling and nodding",
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
+SPEED_INFO = "What the model may leave out of its steps to be done sooner."
 
 PROMPT_HELP = "Help with the prompt"
 # By the names of `PromptParts`.

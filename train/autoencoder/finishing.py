@@ -2,9 +2,9 @@
 
     python -m train fit --config train/configs/autoencoder_finish.yaml
 
-A decoder trained by absolute differences alone smooths what it is not sure of, eyes and mouths that move above
-all. Here two more losses judge what it makes: the features of the face parser, and a discriminator that learns
-to tell it from the truth (as in VQGAN, Esser et al., 2021; hinge loss).
+A decoder trained by absolute differences alone smooths what it is not sure of, above all eyes and mouths that
+move. Here two more losses judge what it makes: the features of the face parser, and a discriminator that
+learns to tell it from the truth (as in VQGAN, Esser et al., 2021; hinge loss).
 
 Axes: B batch, T frames, C channels, H, W size in px.
 """
@@ -71,7 +71,7 @@ class AutoencoderFinish(Autoencoder):
         self._features = [parser.segformer.eval().requires_grad_(False)]
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """One loss for both: the decoder's through a discriminator held fixed, and the discriminator's own."""
+        """One loss for both: the decoder's through a discriminator held fixed, and the latter's own."""
         video, weight = batch["video"], batch["weight"]
         with torch.no_grad():
             posterior = self.vae.encode(video).latent_dist

@@ -32,8 +32,12 @@ def load_autoencoder_checkpoint(path: Path) -> AutoencoderKLWan:
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     arguments = loaded["hyper_parameters"]
     vae = start_autoencoder(arguments["init_from"], arguments["doubled"], arguments["decoder_base_dim"])
-    state = loaded["state_dict"].items()
-    vae.load_state_dict({name.removeprefix("vae."): value for name, value in state})
+    state = {  # without what judges it in training
+        name.removeprefix("vae."): value
+        for name, value in loaded["state_dict"].items()
+        if name.startswith("vae.")
+    }
+    vae.load_state_dict(state)
     return vae.eval().requires_grad_(False)
 
 

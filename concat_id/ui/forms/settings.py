@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from concat_id.evaluation.prices import EXACT, describe_price, read_prices
+from concat_id.loading.presets import DEFAULT_PRESET, EMBEDDED
 from concat_id.settings import FORM_SETTINGS, SEED_LIMIT, SettingKind, Slider
-from concat_id.ui.texts import NEGATIVE_PLACEHOLDER
+from concat_id.speed import SPEEDS
+from concat_id.ui.texts import NEGATIVE_PLACEHOLDER, SPEED_INFO
 
 if TYPE_CHECKING:
     from concat_id.loading.presets import Preset
@@ -50,6 +53,8 @@ def build_settings(
                 with gr.Row(elem_classes="cid-seed"):
                     inputs[kind.name] = _build_seed(kind, page)
                     dice = gr.Button("Roll", size="md", min_width=72, scale=0, elem_id=f"{page}dice")
+            elif kind.widget == "speed":
+                inputs[kind.name] = _build_speed(kind, kind.fill(preset), page)
             elif isinstance(kind.widget, Slider):
                 inputs[kind.name] = _build_slider(kind, kind.widget, kind.fill(preset), page)
             else:
@@ -84,6 +89,24 @@ def _build_slider(kind: SettingKind, slider: Slider, value: float, page: str) ->
         info=slider.info,
         elem_id=f"{page}{kind.name}",
     )
+
+
+def _build_speed(kind: SettingKind, value: str, page: str) -> gr.Radio:
+    return gr.Radio(
+        [(name.capitalize(), name) for name in SPEEDS],
+        value=value,
+        label=kind.label,
+        info=describe_speeds(read_prices(EMBEDDED / "results" / DEFAULT_PRESET)),
+        elem_id=f"{page}{kind.name}",
+    )
+
+
+def describe_speeds(prices: Mapping[str, Any] | None) -> str:
+    """What speeds are, and where it was measured what each saves and costs with the embedded model."""
+    if prices is None:
+        return SPEED_INFO
+    priced = [f"{name}: {describe_price(prices, name)}" for name in SPEEDS if name != EXACT]
+    return f"{SPEED_INFO} With the embedded model, {'; '.join(priced)}."
 
 
 def wire_settings(panel: SettingsPanel) -> None:
