@@ -127,6 +127,24 @@ def _wan_1_3b(title: str, checkpoint: str) -> Preset:
     )
 
 
+# Wan 2.1 1.3B distilled to few steps without guidance (Self-Forcing, Huang et al., 2025), as a LoRA.
+_FEW_STEPS = "Wan2_1_self_forcing_1_3B/Wan2_1_self_forcing_dmd_1_3B_lora_rank_32_fp16.safetensors"
+
+
+def _wan_1_3b_draft() -> Preset:
+    """The released AdaLN checkpoint with a few-step LoRA of its base."""
+    whole = _wan_1_3b("Wan 2.1 1.3B with AdaLN, draft", "second_stage_adaln.pt")
+    return replace(
+        whole,
+        adapter=f"hub:Kijai/WanVideo_comfy/LoRAs/{_FEW_STEPS}",
+        num_inference_steps=4,
+        guidance_scale=1.0,
+        shift=8.0,
+        licence=f"{whole.licence}; the few-step LoRA: see its model card",
+        download_gb=32.1,
+    )
+
+
 def _cogvideox_5b(title: str, repository: str, num_people: int) -> Preset:
     """A released checkpoint on CogVideoX-5B; faces are found and judged as for Wan."""
     folder = "single-identity" if num_people == 1 else "two-identities"
@@ -232,7 +250,10 @@ PRESETS: dict[str, Preset] = {
     "embedded-stage1": _stage("Embedded model, stage I pairs", "stage1"),
     "embedded-stage2": _stage("Embedded model, stage II pairs", "stage2"),
     "embedded-stage3": _stage("Embedded model, stage III pairs", "stage3"),
-    "wan-1.3b-adaln": _wan_1_3b("Wan 2.1 1.3B with AdaLN", "second_stage_adaln.pt"),
+    "wan-1.3b-adaln": replace(
+        _wan_1_3b("Wan 2.1 1.3B with AdaLN", "second_stage_adaln.pt"), draft="wan-1.3b-adaln-draft"
+    ),
+    "wan-1.3b-adaln-draft": _wan_1_3b_draft(),
     "wan-1.3b-stage1": _wan_1_3b("Wan 2.1 1.3B, first stage", "first_stage.pt"),
     "cogvideox-5b-single": _cogvideox_5b("CogVideoX 5B, one person", "Concat-ID", 1),
     "cogvideox-5b-two": _cogvideox_5b("CogVideoX 5B, two people", "Concat-ID", 2),
