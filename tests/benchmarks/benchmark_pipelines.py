@@ -1,13 +1,16 @@
-"""Seconds per step and peak memory: Concat-ID's pipelines with 0, 1 and 3 references beside diffusers' own.
+"""Seconds per step, share of the roofline and peak memory: Concat-ID's pipelines beside diffusers' own.
 
     python -m tests.benchmarks.benchmark_pipelines                  # toy size, on a processor
     python -m tests.benchmarks.benchmark_pipelines --scale full --device cuda \\
         --height 480 --width 832 --num-frames 81
 
+Ours with 0, 1 and 3 references, at each speed, and with what speeds leave out by itself.
+
 Random weights: a transformer's time does not depend on them. Text is given as embeddings, and autoencoders
 serve only those pipelines that ask for pictures. Each row's pipeline has a process of its own.
-Seconds are those of the fastest step after a round to warm up; on a processor they are its own time, of all
-threads, which other load on the machine adds least to.
+Seconds are the mean of a run's steps but the first, of the fastest run after one to warm up; on a processor
+they are its own time, of all threads, which other load on the machine adds least to. Operations are counted
+in the run that warms up. The roofline is what a product of large matrices reaches in the same process.
 Memory is what the process holds at most, less what it held before: weights, and what steps take; of VACE and
 ConsisID also what encoding their pictures does.
 """
@@ -38,6 +41,7 @@ from diffusers import (
     WanVACETransformer3DModel,
 )
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from concat_id import (
     ConcatIDCogVideoXPipeline,
@@ -47,6 +51,7 @@ from concat_id import (
 )
 from concat_id.loading.peak_memory import MemoryWatch
 from concat_id.models.checkpoint_cogvideox import SCHEDULE
+from concat_id.speed import SPEEDS, Speed, at_speed
 
 GB = 10**9
 CHANNELS = 16
@@ -113,6 +118,7 @@ class Row:
     family: str
     references: int
     build: Callable[[Scale, int, argparse.Namespace], Built]
+    speed: Speed = SPEEDS["exact"]
 
 
 def _build_wan(scale: Scale, _: int, options: argparse.Namespace) -> Built:
@@ -155,12 +161,20 @@ def _build_consisid(scale: Scale, _: int, options: argparse.Namespace) -> Built:
     }
 
 
+FEWER_REFERENCES = Speed(reference_interval=3)
 ROWS = (
     Row("diffusers Wan", "wan", 0, _build_wan),
     *(Row("Concat-ID Wan", "wan", count, _build_our_wan) for count in (0, 1, 3)),
+    *(Row("... fewer references", "wan", count, _build_our_wan, FEWER_REFERENCES) for count in (1, 3)),
+    *(Row(f"... {name}", "wan", 1, _build_our_wan, SPEEDS[name]) for name in ("balanced", "fast")),
     *(Row("diffusers Wan VACE", "wan", count, _build_vace) for count in (1, 3)),
     Row("diffusers CogVideoX", "cogvideox", 0, _build_cogvideox),
     *(Row("Concat-ID CogVideoX", "cogvideox", count, _build_our_cogvideox) for count in (0, 1, 3)),
+    *(Row("... fewer references", "cogvideox", n, _build_our_cogvideox, FEWER_REFERENCES) for n in (1, 3)),
+    *(
+        Row(f"... {name}", "cogvideox", 1, _build_our_cogvideox, SPEEDS[name])
+        for name in ("balanced", "fast")
+    ),
     Row("diffusers ConsisID", "cogvideox", 1, _build_consisid),
 )
 
@@ -190,8 +204,25 @@ def _picture(options: argparse.Namespace) -> Image.Image:
     return Image.new("RGB", (options.width, options.height), "grey")
 
 
-def measure(row: Row, options: argparse.Namespace) -> tuple[float, int | None]:
-    """Seconds of the fastest step, and bytes at the peak; None where nothing tells it."""
+def measure_roofline(device: torch.device, dtype: torch.dtype, side: int = 2048) -> float:
+    """Operations a second that a product of two square matrices reaches; on a processor of its own time."""
+    a, b = (torch.randn(side, side).to(device, dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        began = _now(device)
+        a @ b
+        best = min(best, _now(device) - began)
+    return 2 * side**3 / best
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+def measure(row: Row, options: argparse.Namespace) -> tuple[float, float, int | None]:
+    """Seconds a step, the share of the roofline, and bytes at the peak; None where nothing tells it."""
     torch.manual_seed(0)
     device, scale = torch.device(options.device), SCALES[options.scale]
     watch = MemoryWatch(options.device)
@@ -208,31 +239,34 @@ def measure(row: Row, options: argparse.Namespace) -> tuple[float, int | None]:
     ends: list[float] = []
 
     def note(_: DiffusionPipeline, index: int, timestep: torch.Tensor, tensors: dict) -> dict:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        ends.append(time.process_time() if device.type == "cpu" else time.perf_counter())
+        ends.append(_now(device))
         return {}
 
-    steps: list[float] = []
-    for number in range(options.rounds + 1):
+    def run() -> float:
+        """Seconds a step."""
         ends.clear()
-        pipeline(
-            height=options.height,
-            width=options.width,
-            num_frames=options.num_frames,
-            num_inference_steps=options.steps,
-            guidance_scale=options.guidance_scale,
-            max_sequence_length=tokens,
-            generator=torch.Generator().manual_seed(0),
-            output_type="latent",
-            callback_on_step_end=note,
-            **{f"{name}_embeds": embeds for name, embeds in texts.items()},
-            **inputs,
-        )
-        if number:  # the first warms up
-            steps += [end - start for start, end in zip(ends, ends[1:], strict=False)]
+        with at_speed(pipeline.transformer, row.speed):
+            pipeline(
+                height=options.height,
+                width=options.width,
+                num_frames=options.num_frames,
+                num_inference_steps=options.steps,
+                guidance_scale=options.guidance_scale,
+                max_sequence_length=tokens,
+                generator=torch.Generator().manual_seed(0),
+                output_type="latent",
+                callback_on_step_end=note,
+                **{f"{name}_embeds": embeds for name, embeds in texts.items()},
+                **inputs,
+            )
+        return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+    with FlopCounterMode(display=False) as counter:
+        run()
+    seconds = min(run() for _ in range(options.rounds))
     found = watch.read()
-    return min(steps), found.peak - found.held if found else None
+    share = counter.get_total_flops() / options.steps / seconds / measure_roofline(device, dtype)
+    return seconds, share, found.peak - found.held if found else None
 
 
 def main() -> None:
@@ -244,8 +278,8 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=128)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--num-frames", type=int, default=17)
-    parser.add_argument("--steps", type=int, default=3, help="of a run, 2 or more")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12, help="of a run, 2 or more")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--guidance-scale", type=float, default=5.0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default=None, help="default: float32 on a processor, else bfloat16")
@@ -254,17 +288,20 @@ def main() -> None:
     size = f"{options.num_frames} frames of {options.width} x {options.height}"
     where = f"{options.device}, {options.dtype}, {torch.get_num_threads()} threads"
     print(f"{options.scale}: {size}, guidance {options.guidance_scale:g}, {where}")
-    print(f"{'':<24}{'references':>11}{'s a step':>10}{'ratio':>7}{'GB':>8}")
+    print(f"{'':<24}{'references':>11}{'s a step':>10}{'ratio':>7}{'roofline':>10}{'GB':>8}")
     plain: dict[str, float] = {}
     for row in ROWS:
         # A process each: what one row leaves behind is not another one's memory.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, peak = pool.apply(measure, (row, options))
+            seconds, share, peak = pool.apply(measure, (row, options))
             pool.close()
             pool.join()
         ratio = seconds / plain.setdefault(row.family, seconds)
         memory = f"{peak / GB:.2f}" if peak is not None else "-"
-        print(f"{row.name:<24}{row.references:>11}{seconds:>10.3f}{ratio:>7.2f}{memory:>8}", flush=True)
+        print(
+            f"{row.name:<24}{row.references:>11}{seconds:>10.3f}{ratio:>7.2f}{share:>10.0%}{memory:>8}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
