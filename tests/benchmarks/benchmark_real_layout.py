@@ -24,6 +24,7 @@ from typing import get_args
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, ModelMixin
+from safetensors.torch import save_file
 from transformers import PreTrainedModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 from concat_id import ConcatIDCogVideoXTransformer3DModel, ConcatIDWanTransformer3DModel
@@ -31,7 +32,7 @@ from concat_id.generation import generate
 from concat_id.job import Job
 from concat_id.loading import load
 from concat_id.loading.memory import MemoryPlan, TextEncoderForm
-from concat_id.loading.presets import PRESETS
+from concat_id.loading.presets import PRESETS, Preset
 from concat_id.references.reference import Reference
 from concat_id.settings import Settings
 from tests.parity.figures import load_shapes
@@ -66,6 +67,19 @@ def write_wan(path: Path, transformer: ModelMixin, blocks: int) -> Path:
     return path.with_suffix(".pt")
 
 
+def write_few_steps(path: Path, transformer: ModelMixin) -> Path:
+    """A LoRA of the self-attention, named as ComfyUI's few-step LoRAs are."""
+    ours, rank = {"q": "to_q", "k": "to_k", "v": "to_v", "o": "to_out.0"}, 32
+    weights = {}
+    for index, block in enumerate(transformer.blocks):
+        for name, own in ours.items():
+            layer, key = block.attn1.get_submodule(own), f"diffusion_model.blocks.{index}.self_attn.{name}"
+            weights[f"{key}.lora_down.weight"] = 0.01 * torch.randn(rank, layer.in_features)
+            weights[f"{key}.lora_up.weight"] = 0.01 * torch.randn(layer.out_features, rank)
+    save_file({name: weight.bfloat16() for name, weight in weights.items()}, path)
+    return path
+
+
 LAYOUTS = {
     "wan": Layout(
         vae=AutoencoderKLWan,
@@ -86,11 +100,11 @@ LAYOUTS = {
 }
 
 
-def publish(folder: Path, backbone: str, blocks: int, text_layers: int) -> tuple[Path, Path]:
-    """Write the base and the checkpoint, in bfloat16."""
+def publish(folder: Path, preset: Preset, blocks: int, text_layers: int) -> tuple[Path, Path, Path | None]:
+    """Write the base, the checkpoint and, if the preset has one, its LoRA, in bfloat16."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
-    layout, base = LAYOUTS[backbone], folder / "base"
+    layout, base = LAYOUTS[preset.backbone], folder / "base"
     layout.vae().save_pretrained(base / "vae")
     text_encoder = layout.text_encoder(text_layers)
     text_encoder.save_pretrained(base / "text_encoder")
@@ -104,14 +118,16 @@ def publish(folder: Path, backbone: str, blocks: int, text_layers: int) -> tuple
     }
     (base / "model_index.json").write_text(json.dumps(parts))
     checkpoint = layout.write_checkpoint(folder / "checkpoint", transformer, blocks)
+    adapter = write_few_steps(folder / "lora.safetensors", transformer) if preset.adapter else None
     torch.set_default_dtype(torch.float32)
-    return base, checkpoint
+    return base, checkpoint, adapter
 
 
 def run(
     name: str,
     base: Path,
     checkpoint: Path,
+    adapter: Path | None,
     settings: Settings,
     form: TextEncoderForm,
     told: multiprocessing.SimpleQueue,
@@ -121,7 +137,8 @@ def run(
     load.plan_memory = lambda *_: MemoryPlan(form)
     embedded = PRESETS["embedded"]
     faces = {name: getattr(embedded, name) for name in FACES}
-    PRESETS[name] = preset = replace(PRESETS[name], base=base, checkpoint=checkpoint, **faces)
+    sources = {"base": base, "checkpoint": checkpoint, "adapter": adapter}
+    PRESETS[name] = preset = replace(PRESETS[name], **sources, **faces)
     face = Reference("face", "assets/examples/fay.png")
     job = Job(preset.tasks[0], (face,) * preset.max_references, "People laugh on a beach.", settings, name)
     began = time.perf_counter()
@@ -159,7 +176,7 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     for name in args.preset or released:
         with tempfile.TemporaryDirectory() as folder:
-            published = publish(Path(folder), PRESETS[name].backbone, args.blocks, args.text_layers)
+            published = publish(Path(folder), PRESETS[name], args.blocks, args.text_layers)
             for form in args.text_encoder or ["whole"]:
                 told = context.SimpleQueue()
                 process = context.Process(target=run, args=(name, *published, settings, form, told))
