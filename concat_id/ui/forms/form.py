@@ -29,6 +29,7 @@ from concat_id.ui.forms.model_choice import (
     ModelChoice,
     build_model_choice,
     draw_needs,
+    follow_pace,
     list_suggested,
     suggest,
     wire_model_choice,
@@ -224,11 +225,11 @@ def _wire_run(tab: FormTab, context: PageContext) -> None:
     checked = gr.State()  # the job, from the click to its run
     asked = [slot.photo.is_open for slot in tab.slots if slot.photo]
 
-    def begin(extension: Extension | None, *given: Any) -> dict[Any, Any]:
+    def begin(extension: Extension | None, pace: str | None, *given: Any) -> dict[Any, Any]:
         if any(given[: len(asked)]):
             with as_sentences():
                 raise InvalidJob(CHOOSE_FIRST)
-        job = tab.form.make_job(*given[len(asked) :])
+        job = follow_pace(tab.form.make_job(*given[len(asked) :]), pace)
         return {
             checked: replace(job, extension=keep_extension(extension, job.prompt)),
             **_await(tab, job),
@@ -251,7 +252,7 @@ def _wire_run(tab: FormTab, context: PageContext) -> None:
     begun = gr.on(
         [tab.start.click, tab.prompt.submit],
         begin,
-        [tab.prompt_help.extension, *asked, *tab.inputs],
+        [tab.prompt_help.extension, tab.choice.pace, *asked, *tab.inputs],
         [checked, *tab.shown],
         **QUIET,
     )
