@@ -76,6 +76,15 @@ class TestExport:
         outputs = pack.analysis.models["recognition"].forward(pixels.numpy() * 127.5 + 127.5)
         assert np.allclose(outputs, pack.recognizer(pixels).numpy(), atol=1e-3)
 
+    def test_weights_are_kept_in_half_and_computed_with_in_single(self, pack: types.SimpleNamespace) -> None:
+        path = Path(pack.analysis.models["recognition"].model_file)
+        parameters = sum(parameter.numel() for parameter in pack.recognizer.parameters())
+        assert path.stat().st_size < 2.1 * parameters + 50_000
+        types_of = {
+            entry.name: entry.type for entry in pack.analysis.models["recognition"].session.get_outputs()
+        }
+        assert [output.type for output in outputs] == ["tensor(float)"]
+
     @pytest.mark.parametrize("parser_type", [FaceParser, ClothesParser])
     def test_parser_folder(self, parser_type: type[ParserModule], tmp_path: Path) -> None:
         export_parser(parser_type(), tmp_path)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from concat_id.evaluation.wholeness import CROP_PX
-from train.export.perception import OPSET, Exports, export_recognizer
+from train.export.perception import OPSET, Exports, export_recognizer, store_in_half
 from train.measure.whole_faces import choose_threshold, split_held_out
 from train.perception.recognizer import Recognizer
 from train.scoring.clip_cache import CLIP_SIZE, NUM_FRAMES, TOPICS, load_clips
@@ -55,6 +55,7 @@ def export_reader(reader: ClipReader, path: Path, *, accuracy: dict[str, float])
     facts = {"categories": json.dumps(TOPICS), "accuracy": json.dumps(accuracy)}
     onnx.helper.set_model_props(model, facts)
     onnx.save(model, path)
+    store_in_half(path)
 
 
 def measure_and_export_reader(module: Reader, path: Path) -> None:
@@ -91,6 +92,7 @@ def export_whole_faces(network: WholeFaceNetwork, path: Path, *, threshold: floa
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {"threshold": f"{threshold:.4f}"})
     onnx.save(model, path)
+    store_in_half(path)
 
 
 @torch.inference_mode()

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPTokenizer, SegformerImageProcessorPil
@@ -20,6 +22,8 @@ from train.scoring import clip
 # By name: the training module, and what writes a trained one to a path.
 Exports = dict[str, tuple[type, Callable[..., None]]]
 OPSET = 17
+# Values of a weight from which on it is kept in half: small ones are biases and scales.
+SMALLEST_IN_HALF = 1024
 STRIDES = (8, 16, 32)
 # The detector's score that becomes .5, where insightface's threshold lies.
 #
@@ -57,6 +61,7 @@ def export_detector(detector: FaceDetector, path: Path) -> None:
         opset_version=OPSET,
         dynamo=False,
     )
+    store_in_half(path)
 
 
 def export_recognizer(recognizer: FaceRecognizer, path: Path) -> None:
@@ -71,6 +76,27 @@ def export_recognizer(recognizer: FaceRecognizer, path: Path) -> None:
         opset_version=OPSET,
         dynamo=False,
     )
+    store_in_half(path)
+
+
+def store_in_half(path: Path) -> None:
+    """Let an ONNX file keep its weights in float16; it computes in float32 all the same."""
+    model = onnx.load(path)
+    graph, casts, stored = model.graph, [], []
+    for weight in graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALLEST_IN_HALF:
+            stored.append(weight)
+            continue
+        name = f"{weight.name}_half"
+        stored.append(onnx.numpy_helper.from_array(values.astype(np.float16), name))
+        casts.append(onnx.helper.make_node("Cast", [name], [weight.name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(stored)
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def export_parser(module: parser.Parser, path: Path) -> None:
