@@ -80,9 +80,7 @@ class TestExport:
         path = Path(pack.analysis.models["recognition"].model_file)
         parameters = sum(parameter.numel() for parameter in pack.recognizer.parameters())
         assert path.stat().st_size < 2.1 * parameters + 50_000
-        types_of = {
-            entry.name: entry.type for entry in pack.analysis.models["recognition"].session.get_outputs()
-        }
+        outputs = pack.analysis.models["recognition"].session.get_outputs()
         assert [output.type for output in outputs] == ["tensor(float)"]
 
     @pytest.mark.parametrize("parser_type", [FaceParser, ClothesParser])
