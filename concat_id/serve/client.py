@@ -118,8 +118,9 @@ def _answering(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BackendUnavailable(
-            f"there is no backend at {url}, or the connection was lost ({error or type(error).__name__}); "
+            f"there is no backend at {url}, or the connection was lost ({reason}); "
             "start one by `python -m concat_id serve`, or try again."
         ) from error
 

@@ -25,11 +25,13 @@ class Replica:
 
     Args:
         device, memory: as for `generate`.
+        folder: for the files of the job that runs.
     """
 
-    def __init__(self, preset: str, device: str, memory: str | None) -> None:
+    def __init__(self, preset: str, device: str, memory: str | None, folder: Path) -> None:
         self._device = device
         self._memory = memory
+        self._folder = folder
         # One thread for all jobs: the next one begins when the last step of a stopped one is over.
         self._thread = ThreadPoolExecutor(max_workers=1)
         warm_preset(preset, device, memory)
@@ -37,7 +39,7 @@ class Replica:
     async def run(self, job: Job, pictures: Sequence[bytes]) -> AsyncIterator[Message]:
         """The messages of a resolved job; cancelling it ends it within a step."""
         loop = asyncio.get_running_loop()
-        messages = run_job(job, pictures, self._device, self._memory)
+        messages = run_job(job, pictures, self._folder, self._device, self._memory)
         try:
             yield {"event": "started", "process": os.getpid()}
             while message := await loop.run_in_executor(self._thread, next, messages, None):
@@ -47,9 +49,11 @@ class Replica:
             await asyncio.shield(loop.run_in_executor(self._thread, messages.close))
 
 
-def run_job(job: Job, pictures: Sequence[bytes], device: str, memory: str | None) -> Iterator[Message]:
+def run_job(
+    job: Job, pictures: Sequence[bytes], parent: Path, device: str, memory: str | None
+) -> Iterator[Message]:
     """Run a resolved job in a folder that is gone afterwards; what the client can put right is a message."""
-    with tempfile.TemporaryDirectory(prefix="concat-id-") as name:
+    with tempfile.TemporaryDirectory(dir=parent) as name:
         folder = Path(name)
         paths = [folder / f"picture-{number}" for number in range(1, len(pictures) + 1)]
         for path, picture in zip(paths, pictures, strict=True):

@@ -177,6 +177,7 @@ class Router:
     ) -> AsyncIterator[Message]:
         """The messages of a job from whichever replica finishes it."""
         from ray.exceptions import RayActorError
+        from ray.serve.exceptions import RequestCancelledError
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -189,6 +190,8 @@ class Router:
                 if attempt < ATTEMPTS:
                     delivery.return_to_queue()
                     self._tally.restarted.inc()
+            except RequestCancelledError:  # by Ray Serve, as the client has left
+                return
             # Whatever else: its traceback belongs into this log, and not to the client.
             except Exception:
                 LOGGER.exception("a job failed")

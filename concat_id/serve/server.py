@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,16 +64,8 @@ class Server:
         """
         require_integer("replicas", self.replicas, 1, MAX_REPLICAS)
         require_integer("threads", self.threads, 1, MAX_THREADS)
-        device = self._choose_device()
         self._check_address()
-        self._make_ready(device)
-        os.environ |= {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "OMP_NUM_THREADS": str(self.threads),  # replicas inherit it
-            # Ray's own ports are open to other machines, and whoever may use them can run programs.
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        }
+        self._set_environment()
         try:
             import ray
             from ray import serve
@@ -80,15 +73,28 @@ class Server:
             raise MissingPackage(
                 f"Ray Serve is not installed; run: pip install -r {os.path.relpath(REQUIREMENTS)}"
             ) from error
+        device = self._choose_device()
+        self._make_ready(device)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        self._start_ray()
-        try:
-            serve.start(http_options={"host": self.host, "port": self.port}, logging_config=QUIETLY)
-            self._deploy(device)
-            yield f"http://{self.host}:{self.port}"
-        finally:
-            serve.shutdown()
-            ray.shutdown()
+        # What a replica that is killed leaves behind goes with the server.
+        with tempfile.TemporaryDirectory(prefix="concat-id-serve-") as folder:
+            self._start_ray()
+            try:
+                serve.start(http_options={"host": self.host, "port": self.port}, logging_config=QUIETLY)
+                self._deploy(device, Path(folder))
+                yield f"http://{self.host}:{self.port}"
+            finally:
+                ray.shutdown()
+
+    def _set_environment(self) -> None:
+        """What Ray reads when it is imported, and its processes inherit."""
+        os.environ |= {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "OMP_NUM_THREADS": str(self.threads),
+            # Ray's own ports are open to other machines, and whoever may use them can run programs.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        }
 
     def _start_ray(self) -> None:
         """Start Ray on this machine; its own half a minute for that is not enough where much else runs."""
@@ -107,7 +113,7 @@ class Server:
                 if "timed out during startup" not in str(error) or not left:
                     raise
 
-    def _deploy(self, device: str) -> None:
+    def _deploy(self, device: str, folder: Path) -> None:
         """Make the replicas and the router, and wait for them."""
         from ray import serve
 
@@ -132,7 +138,7 @@ class Server:
             graceful_shutdown_timeout_s=1,
             **patience,
         )
-        bound = replica.bind(self.preset, device, self.memory)
+        bound = replica.bind(self.preset, device, self.memory, folder)
         serve.run(
             router.bind(bound, self.presets, self.replicas),
             name=APPLICATION,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -170,6 +171,7 @@ def test_the_app_shows_what_its_backend_makes(monkeypatch: pytest.MonkeyPatch) -
 def test_what_cannot_be_served_is_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # it is set for Ray
     for options, said in (
         (["--replicas", "0"], "replicas must be a whole number from 1"),
         (["--threads", "0"], "threads must be a whole number from 1"),
