@@ -204,7 +204,7 @@ class Router:
     ) -> AsyncIterator[Message]:
         """The messages of one replica, and what fills the time until they come."""
         messages = self._run.remote(job, pictures)
-        pending = asyncio.ensure_future(anext(messages, None))
+        pending = _ask_next(messages)
         try:
             while True:
                 done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_S)
@@ -216,10 +216,17 @@ class Router:
                     return
                 delivery.begin()
                 yield message
-                pending = asyncio.ensure_future(anext(messages, None))
+                pending = _ask_next(messages)
         finally:
             pending.cancel()
             messages.cancel()
+
+
+def _ask_next(messages: AsyncIterator[Message]) -> asyncio.Future[Message | None]:
+    """The next message, None at the end; what it ends with may be looked at by nobody, who may have left."""
+    pending = asyncio.ensure_future(anext(messages, None))
+    pending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return pending
 
 
 def _name_disconnection(app: ASGIApp) -> ASGIApp:

@@ -16,12 +16,12 @@ from studio import score_frames
 from concat_id.generation import Preview, Result
 from concat_id.job import Job
 from concat_id.loading.load import Loading
-from concat_id.serve.messages import Waiting
 from concat_id.loading.presets import PRESETS, Task
 from concat_id.loading.weights import Fetching
 from concat_id.references.reference import Reference, Role
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
+from concat_id.serve.messages import Waiting
 from concat_id.settings import Settings
 from concat_id.studio.runs import Run
 from concat_id.ui import models
