@@ -17,7 +17,7 @@ setup: .venv/installed
 	@$(BIN)/python -c 'import cv2' || { echo "$(CV2_HINT)" >&2; exit 1; }
 	@touch $@
 
-.venv/installed-for-tests: .venv/installed tests/requirements.txt train/requirements.txt
+.venv/installed-for-tests: .venv/installed tests/requirements.txt train/requirements.txt concat_id/serve/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 

@@ -2,9 +2,10 @@
 
     python app.py                      # the embedded model on http://127.0.0.1:7860
     python app.py --preset wan-1.3b-adaln --host 0.0.0.0 --port 8080
+    python app.py --backend http://127.0.0.1:8000   # videos are made by `python -m concat_id serve`
 
-`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET`, `CONCAT_ID_MODELS`, `CONCAT_ID_MEMORY` and
-`CONCAT_ID_OUTPUTS` stand for the options.
+`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `CONCAT_ID_PRESET`, `CONCAT_ID_MODELS`, `CONCAT_ID_MEMORY`,
+`CONCAT_ID_OUTPUTS` and `CONCAT_ID_BACKEND` stand for the options.
 """
 
 from __future__ import annotations
@@ -30,22 +31,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from concat_id.generation import generate, prepare_reference
     from concat_id.limits import read_limits
     from concat_id.loading.memory import VARIABLE
+    from concat_id.serve.client import Backend
     from concat_id.ui import build_demo, launch_demo
 
     os.environ[VARIABLE] = options.memory  # for what forms leave to the studio
     try:
         limits = read_limits()
+        backend = Backend.connect(options.backend, options.preset) if options.backend else None
         # Before the model is loaded: on a shared GPU, `spaces` must come first.
         demo = build_demo(
-            generate,
+            backend.generate if backend else generate,
             prepare_reference,
             preset=options.preset,
-            models=options.models,
+            models=[name for name in options.models if backend is None or name in backend.presets],
             outputs=options.outputs,
             results=options.results,
             limits=limits,
+            replicas=backend.replicas if backend else None,
         )
-        warm(options.preset)
+        warm(options.preset, with_model=backend is None)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -79,6 +83,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory", choices=get_args(MemoryMode), default=memory, help="how much of the GPU")
     outputs = environment.get("CONCAT_ID_OUTPUTS") or "outputs"
     parser.add_argument("--outputs", type=Path, default=outputs, help="where videos are written")
+    backend = environment.get("CONCAT_ID_BACKEND")
+    parser.add_argument("--backend", default=backend, help="address of `python -m concat_id serve` to use")
     results = EMBEDDED / "results"
     parser.add_argument("--results", type=Path, default=results, help="of an evaluation, to show and compare")
     options = parser.parse_args(arguments)
@@ -88,25 +94,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def warm(preset: str) -> None:
-    """Load everything that a run needs, so that the first visitor does not wait for it."""
-    from concat_id.job import take_more_than_faces
-    from concat_id.loading.load import (
-        load_clothes_parser,
-        load_curricular,
-        load_face_tools,
-        load_pipeline,
-        load_video_text,
-    )
+def warm(preset: str, *, with_model: bool = True) -> None:
+    """Load what runs need, so that the first visitor does not wait for it.
+
+    Args:
+        with_model: also what makes and judges videos, besides what looks at pictures.
+    """
     from concat_id.loading.presets import PRESETS
+    from concat_id.loading.warm import warm_preset, warm_tools
 
     LOGGER.info("Loading %s", PRESETS[preset].title)
-    load_face_tools(preset)
-    load_curricular(preset)
-    load_video_text(preset)
-    if take_more_than_faces(PRESETS[preset].tasks):
-        load_clothes_parser(preset)
-    load_pipeline(preset)
+    (warm_preset if with_model else warm_tools)(preset)
 
 
 if __name__ == "__main__":

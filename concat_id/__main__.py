@@ -1,4 +1,4 @@
-"""The command line: `python -m concat_id generate | score | verify | evaluate | benchmark | convert`.
+"""The command line: `python -m concat_id generate | score | verify | evaluate | benchmark | convert | serve`.
 
     python -m concat_id generate --reference face.png --prompt "A person laughs on a beach." --output out.mp4
     python -m concat_id generate --task multi --reference left.png --reference right.png --prompt "..."
@@ -12,6 +12,7 @@
     python -m concat_id benchmark export folder
     python -m concat_id evaluate --videos-from folder
     python -m concat_id convert --checkpoint second_stage_adaln.pt --base wan2.1-t2v-1.3b --output folder
+    python -m concat_id serve --preset embedded --replicas 2
 
 Progress goes to standard error. With --json, the last line of standard output is one JSON object. What the
 user can put right ends with exit code 2 and one sentence; `verify` ends with 1 where a file is not ours and
@@ -25,7 +26,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from concat_id.commands import benchmark, convert, evaluate, generate, score, verify
+from concat_id.commands import benchmark, convert, evaluate, generate, score, serve, verify
 from concat_id.errors import InputError
 
 COMMANDS = {
@@ -35,6 +36,7 @@ COMMANDS = {
     "evaluate": (evaluate, "run the benchmark and report with intervals"),
     "benchmark": (benchmark, "write the benchmark for another system to make its videos"),
     "convert": (convert, "turn an authors' checkpoint into a diffusers folder"),
+    "serve": (serve, "run replicas of a preset behind one address"),
 }
 
 

@@ -115,6 +115,18 @@ class RunTooLong(InputError):
     """The run took longer than a run may take."""
 
 
+class BackendUnavailable(InputError):
+    """The backend does not answer, or is none."""
+
+
+class BackendFailed(InputError):
+    """The backend could not finish a run, for a reason of its own."""
+
+
+class AddressInUse(InputError):
+    """Something else is served where the backend was to be."""
+
+
 class InvalidCredentials(InputError):
     """The key or certificates that videos are signed with are missing, damaged or of another kind."""
 

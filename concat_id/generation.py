@@ -33,7 +33,7 @@ from concat_id.loading.memory import describe_bits
 from concat_id.loading.presets import DEFAULT_PRESET, PRESETS
 from concat_id.output.credentials import load_credentials
 from concat_id.output.destination import choose_video
-from concat_id.output.video_files import describe_run, write_or_rescue
+from concat_id.output.video_files import describe_run, write_or_rescue, write_result
 from concat_id.pace import Stopwatch, remember
 from concat_id.pipelines.encoded_inputs import encode_inputs
 from concat_id.prompts.unread import describe_unread
@@ -158,7 +158,7 @@ def generate(
     # 5. Write
     said = [reference.notes for reference in prepared]
     facts = describe_run(pictures, said, scores, PRESETS[job.preset].title, weights_digest(job.preset))
-    files = write_or_rescue(video, job, frames, pictures, facts, started)
+    files = write_or_rescue(video, lambda path: write_result(path, job, frames, pictures, facts, started))
     remember(job, device, memory, stopwatch.finish(pipeline.transformer))
     yield Result(files.video, files.sidecar, files.job, scores, files.seconds, frames, notes)
 

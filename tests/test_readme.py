@@ -20,7 +20,15 @@ STUDIO = "http://127.0.0.1:7860/"
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # The first, and those beside the code that go on from it.
-FOLDERS = (".", "concat_id", "concat_id/ui", "concat_id/evaluation", "train", "train/curation")
+FOLDERS = (
+    ".",
+    "concat_id",
+    "concat_id/ui",
+    "concat_id/serve",
+    "concat_id/evaluation",
+    "train",
+    "train/curation",
+)
 READMES = {folder: (ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in FOLDERS}
 ALL = "\n".join(READMES.values())
 
@@ -83,6 +91,13 @@ def test_programs_find_the_studio(tmp_path: Path) -> None:
         tools = [tool.name for tool in await_it(list_tools(server["url"].replace(STUDIO, url)))]
     assert re.search(r"^0\.\d+ .*\.mp4", printed, re.MULTILINE)
     assert tools == ["generate", "generate_multi", "generate_try_on", "generate_background"]
+
+
+@pytest.mark.parametrize("command", commands("python -m concat_id serve"), ids=" ".join)
+def test_commands_of_serving_are_understood(command: list[str]) -> None:
+    from concat_id.__main__ import build_parser
+
+    assert build_parser().parse_args(command[3:]).replicas == 2
 
 
 @pytest.mark.parametrize("command", commands("python -m train"), ids=" ".join)

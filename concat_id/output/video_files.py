@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -78,17 +78,56 @@ def write_result(
         facts: from `describe_run`.
         started: what `time.monotonic` said at the start.
     """
-    video = _video_path(output, job)
+
+    def write(path: Path, report: dict[str, Any]) -> float:
+        # Marked and signed, always. The report's scores are those of the frames before: they judge the model,
+        # and the mark changes them by no more than encoding does (tests/benchmarks/benchmark_watermark.py).
+        write_video(mark(frames), job.settings.fps, path, report)
+        sign_video(path, facts["model"]["title"])
+        return time.monotonic() - started
+
+    return _write_all(_video_path(output, job), job, pictures, facts, write)
+
+
+def write_received(
+    video: Path, job: Job, data: bytes, pictures: Sequence[Image.Image], report: dict[str, Any]
+) -> ResultFiles:
+    """Write all files of a video that was made elsewhere, or none.
+
+    Args:
+        video: the MP4 to write.
+        job: resolved.
+        data: of the MP4, as it was written and signed there.
+        pictures: of the references, as loaded.
+        report: the content of the sidecar that was written there.
+    """
+
+    def write(path: Path, _: dict[str, Any]) -> float:
+        path.write_bytes(data)
+        return float(report["seconds"])
+
+    facts = {name: value for name, value in report.items() if name not in ("job", "seconds")}
+    return _write_all(video, job, pictures, facts, write)
+
+
+def _write_all(
+    video: Path,
+    job: Job,
+    pictures: Sequence[Image.Image],
+    facts: dict[str, Any],
+    write: Callable[[Path, dict[str, Any]], float],
+) -> ResultFiles:
+    """Write a video's files together.
+
+    Args:
+        write: writes the MP4, given where and the report for its metadata; gives the seconds since the start.
+    """
     with _staging(video.parent) as folder:
         names = write_pictures(pictures, folder, video.stem)
         # People pass these files on: they name no folder of the maker's machine, nor what pictures were
         # called.
         report = {"job": job.with_pictures(names).to_dict()} | facts
-        # Marked and signed, always. The report's scores are those of the frames before: they judge the model,
-        # and the mark changes them by no more than encoding does (tests/benchmarks/benchmark_watermark.py).
-        write_video(mark(frames), job.settings.fps, folder / video.name, report)
-        sign_video(folder / video.name, facts["model"]["title"])
-        seconds = time.monotonic() - started
+        seconds = write(folder / video.name, report)
         text = json.dumps(report | {"seconds": round(seconds, 3)}, indent=2, ensure_ascii=False)
         sidecar = video.with_suffix(".json")
         (folder / sidecar.name).write_text(text + "\n", encoding="utf-8")
@@ -105,27 +144,24 @@ def write_pictures(pictures: Sequence[Image.Image], folder: Path, stem: str) -> 
     return names
 
 
-def write_or_rescue(
-    video: Path,
-    job: Job,
-    frames: np.ndarray,
-    pictures: Sequence[Image.Image],
-    facts: dict[str, Any],
-    started: float,
-) -> ResultFiles:
+def write_or_rescue(video: Path, write: Callable[[Path], ResultFiles]) -> ResultFiles:
     """Write all files of a video; where that fails, of a full disk for example, keep them elsewhere.
 
-    What the arguments are says `write_result`. Work of hours is not lost for a folder that went away.
+    Work of hours is not lost for a folder that went away.
+
+    Args:
+        video: the MP4 to write.
+        write: writes it and what lies beside it, given where.
     """
     from c2pa import C2paError
 
     failures = (OSError, C2paError)
     try:
-        return write_result(video, job, frames, pictures, facts, started)
+        return write(video)
     except failures as error:
         folder = Path(tempfile.mkdtemp(prefix="concat-id-"))
         try:
-            write_result(folder / video.name, job, frames, pictures, facts, started)
+            write(folder / video.name)
             rest = f"it was kept in '{folder}'."
         except failures:
             shutil.rmtree(folder, ignore_errors=True)

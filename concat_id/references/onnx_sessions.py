@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ def open_onnx(path: Path, num_threads: int | None = None) -> InferenceSession:
     """A session of a model.
 
     Args:
-        num_threads: by default as many as the processor has cores.
+        num_threads: by default as many as OMP_NUM_THREADS says, or the processor has cores.
     """
     from onnxruntime import InferenceSession
 
@@ -29,6 +30,6 @@ def session_options(num_threads: int | None = None) -> SessionOptions:
     options = SessionOptions()
     # Idle threads sleep: the video model computes on the same cores in between.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if num_threads is not None:
-        options.intra_op_num_threads = num_threads
+    # ONNX Runtime does not look at the variable itself. 0: as many as there are cores.
+    options.intra_op_num_threads = num_threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     return options

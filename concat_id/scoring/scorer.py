@@ -7,7 +7,7 @@ Axes: T frames, H, W in px, P people, D and E embedding widths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,6 +84,18 @@ class Scores:
             extra |= {"people": [person.to_dict() for person in self.people], "worst": self.worst}
         always = {name: value for name, value in asdict(self).items() if name not in {*extra, "people"}}
         return always | {name: value for name, value in extra.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
+        """Read what `to_dict` wrote."""
+        known = {entry.name for entry in fields(cls)}
+        values = {name: value for name, value in data.items() if name in known}
+        values["frames"] = FrameScores(
+            **{name: tuple(map(_freeze, entries)) for name, entries in data["frames"].items()}
+        )
+        if "people" in values:
+            values["people"] = tuple(map(cls.from_dict, data["people"]))
+        return cls(**values)
 
 
 class Scorer:
@@ -257,6 +269,11 @@ def join_people(people: Sequence[Scores]) -> Scores:
         ),
         people=tuple(people),
     )
+
+
+def _freeze(entry: Any) -> Any:
+    """A face's box is a tuple; JSON has lists."""
+    return tuple(entry) if isinstance(entry, list) else entry
 
 
 def _means(rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:

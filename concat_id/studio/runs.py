@@ -16,7 +16,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from concat_id.errors import InputError, RunNotFound
 from concat_id.files.atomic import replacing
 from concat_id.job import Job
 from concat_id.output.video import read_video, write_gif
-from concat_id.scoring import FrameScores, Scores
+from concat_id.scoring import Scores
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{24}")
@@ -76,7 +76,7 @@ class Run:
     def scores(self) -> Scores | None:
         """None where there was no face to compare with."""
         scores = self.report.get("scores")
-        return _read_scores(scores) if scores else None
+        return Scores.from_dict(scores) if scores else None
 
     @property
     def pictures_sha256(self) -> tuple[str, ...]:
@@ -189,23 +189,6 @@ def write_zip(files: dict[str, Path], path: Path) -> Path:
         for name, source in sorted(files.items()):
             archive.write(source, name)
     return path
-
-
-def _read_scores(data: dict[str, Any]) -> Scores:
-    """Read what `Scores.to_dict` wrote."""
-    known = {entry.name for entry in fields(Scores)}
-    values = {name: value for name, value in data.items() if name in known}
-    values["frames"] = FrameScores(
-        **{name: tuple(map(_freeze, entries)) for name, entries in data["frames"].items()}
-    )
-    if "people" in values:
-        values["people"] = tuple(map(_read_scores, data["people"]))
-    return Scores(**values)
-
-
-def _freeze(entry: Any) -> Any:
-    """A face's box is a tuple; JSON has lists."""
-    return tuple(entry) if isinstance(entry, list) else entry
 
 
 def _by(name: str) -> Callable[[Run], tuple[bool, float]]:

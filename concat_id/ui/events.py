@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from concat_id.job import Job
     from concat_id.loading.load import Loading
     from concat_id.loading.weights import Fetching
+    from concat_id.serve.messages import Waiting
 
 # Takes a job, a folder and, where it is asked for, `memory`.
-Generate = Callable[..., Iterator["Progress | Result"]]
-# What a run goes through; the first two only where its preset is not the last run's.
-Event: TypeAlias = "Fetching | Loading | Progress | Result"
+Generate = Callable[..., Iterator["Waiting | Progress | Result"]]
+# What a run goes through; the first two only where its preset is not the last run's, the third at a backend.
+Event: TypeAlias = "Fetching | Loading | Waiting | Progress | Result"
 
-# One run at a time on the device, whichever tab or program asks for it.
-GPU_QUEUE: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+# Runs wait in one line, whichever tab or program asks for them.
+RUN_QUEUE = "runs"
 
 # For what takes no time: others need not wait for it, and nothing says that something is under way.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -60,18 +61,29 @@ def as_sentences() -> Iterator[None]:
 
 @dataclass(eq=False)
 class Runner:
-    """Runs jobs for every visitor, each run in a folder of its own; forms begin with the preset."""
+    """Runs jobs for every visitor, each run in a folder of its own; forms begin with the preset.
+
+    Attributes:
+        replicas: of a backend, by which runs are made; None: on this machine, one at a time.
+    """
 
     generate: Generate
     preset: str
     library: Library
     limits: Limits = DEFAULTS
+    replicas: int | None = None
     # Gradio lets the next run begin as soon as one is cancelled, while its last step is still being computed.
-    _turn: Lock = field(default_factory=Lock, init=False, repr=False)
+    _turn: Semaphore = field(init=False, repr=False)
     _loaded: str = field(init=False)  # the last run's preset; at first the page's, loaded at the start
 
     def __post_init__(self) -> None:
         self._loaded = self.preset
+        self._turn = Semaphore(self.replicas or 1)
+
+    @property
+    def queue(self) -> dict[str, Any]:
+        """How events wait that run jobs."""
+        return {"concurrency_id": RUN_QUEUE, "concurrency_limit": self.replicas or 1}
 
     def run(self, job: Job, visitor: str | None = None, memory: str | None = None) -> Iterator[Event]:
         """Run a job into a fresh folder whose name cannot be guessed; what its preset lacks is fetched first.
@@ -82,7 +94,7 @@ class Runner:
         """
         with as_sentences(), self._turn:
             self._tidy()
-            if job.preset != self._loaded:
+            if self.replicas is None and job.preset != self._loaded:
                 # Before `generate`: a shared GPU is not asked for to wait for a network.
                 yield from make_ready(job.preset)
             given = {"memory": memory} if memory else {}

@@ -91,6 +91,7 @@ def build_demo(
     examples: Path = EXAMPLES,
     results: Path = RESULTS,
     limits: Limits = DEFAULTS,
+    replicas: int | None = None,
 ) -> gr.Blocks:
     """Build the page around the functions it is given.
 
@@ -104,6 +105,7 @@ def build_demo(
         examples: folder of PNG pictures offered as example people; garments and places in folders in it.
         results: folder of an evaluation to show and to compare; without a report in it there is no such tab.
         limits: of what visitors may ask for.
+        replicas: how many runs `generate`, of a backend, makes at once; None: it makes one, on this machine.
     """
     model, reports = PRESETS[preset], load_reports(results)
     kinds = [kind for kind in TABS if set(kind.tasks) <= set(model.tasks)] + _show_results(results, reports)
@@ -116,7 +118,7 @@ def build_demo(
         scores = build_sidebar([task for kind in kinds for task in kind.tasks], preset)
         tabs = gr.Tabs(elem_classes="cid-tabs", render=False)
         context = PageContext(
-            runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits),
+            runner=Runner(_on_shared_gpu(generate), preset, Library(outputs / RUNS), limits, replicas),
             ballots=Ballots(outputs / VOTES / "votes.sqlite3"),
             evaluated=EvaluatedVideos(results, reports),
             models=tuple(name for name in PRESETS if name == preset or name in models),

@@ -83,7 +83,7 @@ def test_the_models_to_choose_from_can_be_limited(
 def test_missing_weights_end_the_program_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(preset: str) -> None:
+    def refuse(preset: str, with_model: bool) -> None:
         raise WeightsUnavailable(f"the weights of {preset} are missing; fetch them.")
 
     monkeypatch.setattr(app, "warm", refuse)

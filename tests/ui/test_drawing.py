@@ -21,6 +21,7 @@ from concat_id.loading.weights import Fetching
 from concat_id.references.reference import Reference, Role
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
+from concat_id.serve.messages import Waiting
 from concat_id.settings import Settings
 from concat_id.studio.runs import Run
 from concat_id.ui import models
@@ -238,6 +239,8 @@ def test_what_a_run_waits_for_is_drawn_as_far_as_it_is_known() -> None:
     assert 'aria-valuenow="50"' in drawing and " of 0" not in drawing
     drawing = preview_area.draw_progress(Loading("Wan"))
     assert "Loading Wan" in drawing and 'aria-valuenow="0"' in drawing
+    drawing = preview_area.draw_progress(Waiting(3))
+    assert "Waiting for the backend" in drawing and "3 before it" in drawing
 
 
 def test_messages_become_sentences() -> None:

@@ -16,7 +16,7 @@ from concat_id.loading.presets import PRESETS, Preset
 from concat_id.settings import Settings, read_settings
 from concat_id.studio.comparison import VARIATIONS, presets_at_hand, vary
 from concat_id.studio.runs import Run
-from concat_id.ui.events import GPU_QUEUE, QUIET, as_sentences
+from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.forms.settings import (
     KINDS,
     MODEL_KINDS,
@@ -122,7 +122,7 @@ def wire_variation_panel(
             show_progress="minimal",
             show_progress_on=panel.preview,
             api_visibility="private",
-            **GPU_QUEUE,
+            **context.runner.queue,
         )
         running.failure(panel.rest, None, outputs, **QUIET)
         return running

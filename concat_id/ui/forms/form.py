@@ -20,7 +20,7 @@ from concat_id.prompts.unread import describe_unread
 from concat_id.prompts.vocabulary import find_unknown_words
 from concat_id.settings import SEED_LIMIT, Settings
 from concat_id.studio.comparison import MAX_SIDES
-from concat_id.ui.events import GPU_QUEUE, QUIET, Event, as_sentences
+from concat_id.ui.events import QUIET, Event, as_sentences
 from concat_id.ui.forms.abilities import build_abilities, show_abilities
 from concat_id.ui.forms.forecast import build_forecast, wire_forecast
 from concat_id.ui.forms.lora_choice import LoraChoice, build_lora_choice
@@ -264,7 +264,7 @@ def _wire_run(tab: FormTab, context: PageContext) -> None:
         show_progress="minimal",
         show_progress_on=tab.stage.canvas,
         api_visibility="private",
-        **GPU_QUEUE,
+        **context.runner.queue,
     )
     # Also what follows a cancelled run: the page is cleared after the last preview came in, not before.
     running.failure(partial(_clear, tab), model, tab.shown, **QUIET)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from concat_id.loading.load import Loading
 from concat_id.loading.weights import Fetching
+from concat_id.serve.messages import Waiting
 from concat_id.ui.data_url import encode_image
 from concat_id.ui.texts import EMPTY_STAGE
 
@@ -155,7 +156,7 @@ def draw_preview(preview: Preview, fps: int) -> str:
     )
 
 
-def draw_progress(progress: Fetching | Loading | Progress, which: str = "") -> str:
+def draw_progress(progress: Fetching | Loading | Waiting | Progress, which: str = "") -> str:
     """How far a run is.
 
     Args:
@@ -165,6 +166,8 @@ def draw_progress(progress: Fetching | Loading | Progress, which: str = "") -> s
         return _draw_fetching(progress)
     if isinstance(progress, Loading):
         return _bar(0.0, f"Loading {progress.title}")
+    if isinstance(progress, Waiting):
+        return _bar(0.0, f"{which}Waiting for the backend", f"{progress.ahead} before it")
     step = progress.index + 1
     left = f"about {max(1, round(progress.seconds_left))} s left" if step < progress.total else "finishing"
     return _bar(step / progress.total, f"{which}Step {step} of {progress.total}", left)

@@ -18,7 +18,7 @@ import gradio as gr
 
 from concat_id.errors import InputError, QueueFull, TooManyRuns
 from concat_id.limits import Limits
-from concat_id.ui.events import GPU_QUEUE, QUIET, as_sentences
+from concat_id.ui.events import QUIET, RUN_QUEUE, as_sentences
 from concat_id.ui.server.gradio_patches import Join, list_waiting, replace_push
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def open_queue(demo: gr.Blocks, limits: Limits) -> gr.Blocks:
     def admit_first(join: Join) -> Join:
         async def push(body: Any, request: Request, username: str | None) -> Any:
             fn = demo.fns.get(body.fn_index)
-            if fn is None or fn.concurrency_id != GPU_QUEUE["concurrency_id"]:
+            if fn is None or fn.concurrency_id != RUN_QUEUE:
                 return await join(body, request, username)
             async with lock:  # who is counted has joined before the next one is
-                waiting = map(name_visitor, list_waiting(demo, GPU_QUEUE["concurrency_id"]))
+                waiting = map(name_visitor, list_waiting(demo, RUN_QUEUE))
                 try:
                     admission.admit(name_visitor(request), list(waiting), time.monotonic())
                 except InputError as error:

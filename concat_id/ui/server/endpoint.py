@@ -11,14 +11,15 @@ import gradio as gr
 
 from concat_id.generation import Progress, Result
 from concat_id.settings import FORM_SETTINGS, SettingKind
-from concat_id.ui.events import GPU_QUEUE, Event, Runner
+from concat_id.ui.events import Event, Runner
 from concat_id.ui.server.gradio_patches import describe_input
 from concat_id.ui.tasks import TaskForm
 
 RETURNS = (
     'The video\'s file, the file with all settings and scores, and a report: {"fetching"} and '
-    '{"loading"} where a model is made ready, {"step", "total"} while running, at the end '
-    '{"scores", "seed", "seconds", "notes"}, of which the last say what to know of pictures and prompt.'
+    '{"loading"} where a model is made ready, {"waiting"} where a backend is busy, '
+    '{"step", "total"} while running, at the end {"scores", "seed", "seconds", "notes"}, of which '
+    "the last say what to know of pictures and prompt."
 )
 
 
@@ -53,7 +54,7 @@ def add_endpoint(
         given,
         [video, sidecar, report],
         api_name=form.endpoint,
-        **GPU_QUEUE,
+        **runner.queue,
     )
 
 
