@@ -10,7 +10,7 @@ TAGLINE = "One picture of a person and a sentence become a short video of that p
 # What the chip says, and the prompt behind it.
 IDEAS = {
     "Laughing, beach": "a person laughing on a beach, wearing a yellow t-shirt",
-    "Nodding, forest": "someone in a blue and white striped t-shirt nodding and smiling in a forest",
+    "Smiling, forest": "someone in a blue and white striped t-shirt smiling in a forest",
     "Waving, snow": "a surprised person in a purple hoodie waving in the snow",
     "Talking, library": "a person in a red turtleneck talking in a library",
     "Winking, sunset": "a person in a teal jacket winking at sunset",
@@ -29,7 +29,7 @@ TRY_ON_IDEAS = {
 BACKGROUND_IDEAS = {
     "Laughing": "a person laughing",
     "Waving": "a surprised person waving",
-    "Nodding": "someone smiling and nodding",
+    "Talking": "someone smiling and talking",
 }
 NEGATIVE_PLACEHOLDER = "What the video should not show"
 SPEED_INFO = "What the model may leave out of its steps to be done sooner."
@@ -72,7 +72,8 @@ NO_PICTURE = "there is no {noun} yet; upload one, paste one, take one, or choose
 CAN_SHOW = "What this model can show"
 CANNOT_SHOW = (
     "One to three drawn people from the chest up, for about two seconds. Nothing else was in its training: "
-    "no photographs of people, clothes or places, no objects in hands, no animals, no other styles."
+    "no photographs of people, clothes or places, no objects in hands, no animals, no other styles. "
+    "Faces that nod or shake smear, in groups above all."
 )
 # By the reference's role, beside what the model gets of a picture that is none of the examples.
 DRAWN_THINGS_ONLY = {
