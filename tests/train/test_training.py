@@ -16,16 +16,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
 from PIL import Image
 from toy_latents import CAPTIONS, write_toy_workshop
 
 from concat_id import ConcatIDWanPipeline, ConcatIDWanTransformer3DModel
 from concat_id.errors import CheckpointInTheWay
 from train.__main__ import main as run_recipe
-from train.autoencoder.autoencoder import EMBEDDED_CONFIG, build_autoencoder, decode
-from train.autoencoder.resizing import double_size, halve_size
-from train.export.pipeline import export_pipeline, load_autoencoder_checkpoint
+from train.export.pipeline import export_pipeline
 from train.optimizer import MuonAdamW, orthogonalize, warmup_stable_decay
 from train.text.encoder import build_text_encoder, encode_text, train_tokenizer
 from train.transformer.draws import batch_generators
@@ -102,38 +99,6 @@ def test_optimizer_fits_matrices_kernels_and_biases_together() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
     assert rates[0] < rates[20] == rates[40] > rates[99] > 0
-
-
-def test_faster_convolutions_and_unclamped_decoding_change_nothing() -> None:
-    torch.manual_seed(0)
-    fast = build_autoencoder()
-    stock = AutoencoderKLWan(**EMBEDDED_CONFIG)
-    stock.load_state_dict(fast.state_dict())
-    video = torch.rand(1, 3, 9, 32, 32) * 2 - 1
-    with torch.no_grad():
-        latents = stock.encode(video).latent_dist.mode()
-        torch.testing.assert_close(fast.encode(video).latent_dist.mode(), latents, atol=1e-5, rtol=1e-4)
-        decoded = decode(fast, latents)
-        torch.testing.assert_close(decoded.clamp(-1, 1), stock.decode(latents).sample, atol=1e-4, rtol=1e-3)
-    assert decoded.shape == video.shape
-
-
-def test_an_autoencoder_of_twice_the_size_has_the_same_latents() -> None:
-    small = build_autoencoder().eval()
-    large = double_size(small).eval()
-    video = torch.rand(1, 3, 5, 64, 64) * 2 - 1
-    pooled = torch.nn.functional.avg_pool3d(video, (1, 2, 2))
-    with torch.no_grad():
-        latents = small.encode(pooled).latent_dist.mode()
-        assert torch.allclose(large.encode(video).latent_dist.mode(), latents, atol=1e-5)
-        decoded = decode(large, latents)
-        assert decoded.shape == video.shape
-        assert torch.allclose(
-            torch.nn.functional.avg_pool3d(decoded, (1, 2, 2)), decode(small, latents), atol=1e-5
-        )
-    halved = halve_size(large).state_dict()
-    for name, value in small.state_dict().items():
-        assert torch.allclose(halved[name], value, atol=1e-6), name
 
 
 def test_tokenizer_takes_any_text_and_ends_every_one() -> None:
@@ -375,27 +340,3 @@ def test_a_run_that_was_killed_goes_on_as_an_undisturbed_one(workshop: Path, tmp
             assert value == pytest.approx(expected[name][step], rel=1e-6), (name, step)
     ends = [torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (undisturbed, killed)]
     torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.slow
-def test_autoencoder_recipe_trains_and_its_checkpoint_loads(tmp_path: Path) -> None:
-    run_recipe(
-        [
-            *("fit", "--config", str(CONFIGS / "autoencoder.yaml"), "--trainer.max_steps", "3"),
-            *("--data.init_args.crops", "[{frames: 1, size: 32, batch_size: 3, share: 1}]"),
-            *("--data.init_args.size", "64", "--data.init_args.validation_clips", "1"),
-            *("--trainer.val_check_interval", "3", "--trainer.default_root_dir", str(tmp_path)),
-            *("--trainer.logger.init_args.save_dir", str(tmp_path)),
-            "--trainer.callbacks",
-            str(
-                [
-                    {
-                        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-                        "init_args": {"dirpath": str(tmp_path), "save_last": True, "every_n_train_steps": 3},
-                    }
-                ]
-            ),
-        ]
-    )
-    vae = load_autoencoder_checkpoint(tmp_path / "last.ckpt")
-    assert vae.decode(torch.randn(1, 24, 2, 2, 2)).sample.shape == (1, 3, 5, 16, 16)

@@ -79,12 +79,9 @@ class AutoencoderFinish(Autoencoder):
         made, true = _draw_frames(decoded, video)
         features = self.compare_features(made, true)
         plain = self.compare(decoded, video, weight) + self.hparams.feature_weight * features
-        fixed = {name: p.detach() for name, p in self.discriminator.named_parameters()}
-        adversarial = -functional_call(self.discriminator, fixed, (made,)).float().mean()
+        adversarial, told = self.persuade(made), self.tell_apart(made, true)
         strength = self.hparams.adversarial_weight * (self.global_step >= self.hparams.adversarial_start)
         balance = self._balance(plain, adversarial)
-        told = F.relu(1 - self.discriminator(true).float()).mean()
-        told = told + F.relu(1 + self.discriminator(made.detach()).float()).mean()
         self.log_dict(
             {
                 "train/plain": plain,
@@ -95,6 +92,16 @@ class AutoencoderFinish(Autoencoder):
             }
         )
         return plain + strength * balance * adversarial + told
+
+    def persuade(self, made: Tensor) -> Tensor:
+        """How little true the discriminator, held fixed, takes pictures (N, 3, H, W) to be."""
+        fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        return -functional_call(self.discriminator, fixed, (made,)).float().mean()
+
+    def tell_apart(self, made: Tensor, true: Tensor) -> Tensor:
+        """The discriminator's own loss on pictures (N, 3, H, W), held fixed."""
+        of_true, of_made = self.discriminator(true).float(), self.discriminator(made.detach()).float()
+        return F.relu(1 - of_true).mean() + F.relu(1 + of_made).mean()
 
     def compare_features(self, made: Tensor, true: Tensor) -> Tensor:
         """Mean relative error of the parser's features of pictures (N, 3, H, W), over its stages."""
