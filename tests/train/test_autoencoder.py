@@ -103,7 +103,6 @@ def test_recipe_trains_and_its_checkpoint_loads(name: str, tmp_path: Path) -> No
     assert vae.decode(torch.randn(1, 24, 2, 2, 2)).sample.shape == (1, 3, 5, 2 * side, 2 * side)
     if name == "autoencoder_finish":
         shipped = AutoencoderKLWan.from_pretrained("assets/embedded/vae", dtype=torch.float32).state_dict()
-        changed = {
-            key.split(".")[0] for key, value in vae.state_dict().items() if not value.equal(shipped[key])
-        }
+        weights = vae.state_dict().items()
+        changed = {key.split(".")[0] for key, value in weights if not value.equal(shipped[key])}
         assert changed <= {"decoder", "post_quant_conv"} and "decoder" in changed
