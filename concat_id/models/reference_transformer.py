@@ -62,10 +62,12 @@ class ReferenceTransformerMixin(CacheMixin):
         cache = self._reference_cache
         if cache:
             cache.enter(name, place.get("step_index"))
-        with super().cache_context(name, **place):
-            yield
-        if cache:
-            cache.enter("", None)
+        try:
+            with super().cache_context(name, **place):
+                yield
+        finally:
+            if cache:
+                cache.enter("", None)
 
     def _reset_stateful_cache(self, recurse: bool = True) -> None:
         super()._reset_stateful_cache(recurse)
