@@ -114,7 +114,7 @@ class SettingKind:
         parse: what a widget or a program gives, as the fields' values; None stands for the preset's.
         describe: the fields' values in words.
         former: the fields' values in sidecars from before the setting was written down.
-        late: programs' arguments that came when others stood in order: they go to the end.
+        late: which time programs' arguments grew, if this came then: each time goes behind those before.
         is_text: published by its digest alone.
     """
 
@@ -129,7 +129,7 @@ class SettingKind:
     parse: Callable[[Any], tuple[Any, ...]] = lambda value: (value,)
     describe: Callable[..., str] = str
     former: tuple[Any, ...] | None = None
-    late: bool = False
+    late: Literal[0, 1, 2] = 0
     is_text: bool = False
 
     @property
@@ -313,7 +313,7 @@ SETTINGS: tuple[SettingKind, ...] = (
         widget="size",
         parse=lambda value: parse_size(value) if value else (None, None),
         describe=lambda width, height: f"{width} \u00d7 {height}",
-        late=True,
+        late=1,
     ),
     SettingKind(
         "frames",
@@ -325,7 +325,7 @@ SETTINGS: tuple[SettingKind, ...] = (
         range=(1, None),
         widget="length",
         parse=_read_whole,
-        late=True,
+        late=1,
     ),
     SettingKind(
         "fps",
@@ -335,7 +335,7 @@ SETTINGS: tuple[SettingKind, ...] = (
         about=f"frames per second, 1 to {MAX_FPS}; none: the model's own.",
         type=int,
         parse=_read_whole,
-        late=True,
+        late=1,
     ),
     SettingKind(
         "speed",
@@ -345,7 +345,7 @@ SETTINGS: tuple[SettingKind, ...] = (
         about=f"{', '.join(SPEEDS)}: what is left out to save time; none: the model's own.",
         widget="speed",
         former=("exact",),
-        late=True,
+        late=2,
     ),
     SettingKind("shift", "Noise shift", ("shift",), check=_check_shift, describe=_in_short),
     SettingKind(

@@ -26,10 +26,12 @@ from concat_id.ui.texts import (
 # How programs call what every form asks for besides its references, in the order of `FormTab.inputs`: these
 # first, the others at the end, after the choices in the pictures.
 EARLY = {kind.name: kind.about for kind in FORM_SETTINGS if not kind.late} | {"model": "name of the preset."}
-LATE = {kind.name: kind.about for kind in FORM_SETTINGS if kind.late} | {
+LATE = {
+    **{kind.name: kind.about for kind in FORM_SETTINGS if kind.late == 1},
     "lora": "name of one of the studio's LoRAs; none: none.",
     "lora_strength": "how strongly; none: 1.",
     "memory": f"of the GPU: {', '.join(get_args(MemoryMode))}; none: as the studio was started.",
+    **{kind.name: kind.about for kind in FORM_SETTINGS if kind.late == 2},
 }
 
 

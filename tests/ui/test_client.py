@@ -57,7 +57,7 @@ def test_each_argument_has_a_type_a_default_and_an_explanation(studio: Studio) -
     arguments = {entry["parameter_name"]: entry for entry in endpoint["parameters"]}
     assert {name: entry["python_type"]["type"] for name, entry in arguments.items()} == {
         "picture": "filepath",
-        **dict.fromkeys(("prompt", "negative_prompt", "size", "lora", "memory"), "str"),
+        **dict.fromkeys(("prompt", "negative_prompt", "size", "lora", "memory", "speed"), "str"),
         **dict.fromkeys(("seed", "steps", "face_index", "frames"), "int"),
         **dict.fromkeys(("guidance", "likeness", "lora_strength"), "float"),
         "model": "Literal['embedded']",

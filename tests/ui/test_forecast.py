@@ -16,7 +16,7 @@ from concat_id.ui.forms.forecast import draw_forecast, say_duration
 from concat_id.ui.tasks import MULTI, SINGLE
 
 PIXELS = 17 * 256 * 256
-OWN = {"size": "256x256", "frames": 17, "steps": 15, "guidance": 3.0, "likeness": 1.0}
+OWN = {"size": "256x256", "frames": 17, "steps": 15, "guidance": 3.0, "likeness": 1.0, "speed": "exact"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,8 @@ def test_it_follows_what_is_asked_for(measured: Callable[[], None]) -> None:
     measured()
     assert "About 34 s and 1.2 GB of memory, as measured" in draw_forecast(SINGLE, "embedded", 1, OWN)
     assert "About 2 min for 4 videos and 1.2 GB" in draw_forecast(SINGLE, "embedded", 4, OWN)
+    # Nine of the steps are computed.
+    assert "About 22 s" in draw_forecast(SINGLE, "embedded", 1, OWN | {"speed": "balanced"})
     assert "About 19 s" in draw_forecast(SINGLE, "embedded", 1, OWN | {"guidance": 1.0})
     # The draft has the same weights; a further person's picture is worked on, too.
     assert "About 8 s" in draw_forecast(SINGLE, "embedded-draft", 1, {})
@@ -55,7 +57,7 @@ def test_the_page_says_it(
     expect(page.locator("#forecast")).to_contain_text("known after the first video")
     measured()
     page.reload()
-    expect(page.locator("#forecast")).to_contain_text("About 34 s and 1.2 GB")
+    expect(page.locator("#forecast")).to_contain_text("About 22 s and 1.2 GB")
     page.locator("#videos input[type=number]").fill("2")
     page.locator("#videos input[type=number]").press("Tab")
-    expect(page.locator("#forecast")).to_contain_text("About 68 s for 2 videos")
+    expect(page.locator("#forecast")).to_contain_text("About 44 s for 2 videos")

@@ -48,7 +48,7 @@ class Stranger:
         """Make a video of a picture that is said to be uploaded."""
         (event,) = [event for event in self.events if event["api_name"] == "generate"]
         return self._call(
-            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 5]
+            event, [_file(path), "waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 6]
         )
 
     def restore(self, path: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def hides_the_server(answer: object) -> bool:
 def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
     stranger: Stranger, tmp_path: Path
 ) -> None:
-    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 5]
+    values = ["waving", "", 7, 1, 2.5, 1, "embedded", None, False, *[None] * 6]
     (event,) = [event for event in stranger.events if event["api_name"] == "generate"]
     outside = (str(tmp_path / "outputs"), "/etc/passwd", f"{tmp_path}/uploads/../x.png", "x.png", "\0")
     calls = {
@@ -186,7 +186,7 @@ def test_what_gradio_refuses_by_itself_is_a_sentence_without_paths(
         "another object": [{"a": 1}, *values],
         "a long choice": [None, *values[:6], "a" * 100_000, *values[7:]],
         "a text for a number": [None, "waving", "", 7, "many", *values[4:]],
-        "a size that is none": [None, *values[:-4], "wide", None, None, None],
+        "a size that is none": [None, *values[:-6], "wide", *[None] * 5],
         "a list for a text": [None, ["a"], *values[1:]],
     }
     for name, data in calls.items():

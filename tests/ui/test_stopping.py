@@ -60,7 +60,7 @@ def test_a_dropped_connection_ends_the_run(studio: Studio, people: dict[str, Pat
     with people["one"].open("rb") as file:
         (path,) = httpx.post(f"{url}/upload", files={"files": file}).json()
     picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    values = [picture, "laughing", "", None, 60, 2.5, 1, "embedded", None, False, *[None] * 5]
+    values = [picture, "laughing", "", None, 60, 2.5, 1, "embedded", None, False, *[None] * 6]
     event = httpx.post(f"{url}/call/generate", json={"data": values}).json()["event_id"]
     with httpx.stream("GET", f"{url}/call/generate/{event}") as stream:
         lines = stream.iter_lines()

@@ -32,7 +32,7 @@ def test_a_tool_says_what_it_takes(studio: Studio) -> None:
     arguments = tool.inputSchema["properties"]
     assert {name: entry["type"] for name, entry in arguments.items()} == {
         **dict.fromkeys(
-            ("picture", "prompt", "negative_prompt", "model", "size", "lora", "memory"), "string"
+            ("picture", "prompt", "negative_prompt", "model", "size", "lora", "memory", "speed"), "string"
         ),
         **dict.fromkeys(("seed", "steps", "face_index", "frames"), "integer"),
         **dict.fromkeys(("guidance", "likeness", "lora_strength"), "number"),
