@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -94,12 +95,19 @@ def serve_studio(
         results=results,
         limits=limits,
     )
-    url = launch_patiently(demo, outputs, limits, port)
+    url = launch_patiently(demo, outputs, limits, port or find_free_port())
     yield Studio(url, runs, outputs)
     demo.close(verbose=False)
 
 
-def launch_patiently(demo: gr.Blocks, outputs: Path, limits: Limits, port: int | None) -> str:
+def find_free_port() -> int:
+    """A port that no other process of the tests looks at: Gradio tries the same ones in each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def launch_patiently(demo: gr.Blocks, outputs: Path, limits: Limits, port: int) -> str:
     """Serve a page, once more where a busy machine answered Gradio's own look at it too late; its address."""
     for attempt in range(LAUNCHES):
         try:
