@@ -58,5 +58,6 @@ def tabulate_prices(report: Mapping[str, Any]) -> str:
 def describe_price(prices: Mapping[str, Any], name: str) -> str:
     """What a speed saves and costs, in a few words."""
     values, exact = prices["speeds"][name], prices["speeds"][EXACT]
-    saved, change = 1 - values["seconds"] / exact["seconds"], values["arcsim"] - exact["arcsim"]
+    saved = 1 - values["seconds"] / exact["seconds"]
+    change = round(values["arcsim"] - exact["arcsim"], 2) + 0.0  # no "-0.00"
     return f"{saved:.0%} less time, {values['psnr']:.0f} dB from exact, ArcSim {change:+.2f}"

@@ -42,7 +42,7 @@ def test_means_are_of_videos_and_psnr_of_all_pixels() -> None:
 
 
 def test_prices_in_words_and_in_a_table() -> None:
-    assert describe_price(PRICES, "balanced") == "38% less time, 43 dB from exact, ArcSim -0.00"
+    assert describe_price(PRICES, "balanced") == "38% less time, 43 dB from exact, ArcSim +0.00"
     assert describe_speeds(PRICES).endswith("fast: 50% less time, 36 dB from exact, ArcSim -0.06.")
     assert "dB" not in describe_speeds(None)
     rows = [line.split(" | ") for line in tabulate_prices(PRICES).splitlines()]
