@@ -313,6 +313,8 @@ def stream_job(
     if settings.shift is not None:
         pipeline.scheduler.set_shift(settings.shift)
     pictures = [reference.picture for reference in prepared]
+    # Without more likeness there is no pass that could leave them out.
+    skipped = settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None
     with at_speed(pipeline.transformer, speed or SPEEDS[settings.speed]):
         yield from pipeline.stream(
             **encode_inputs(pipeline, job.prompt, pictures, settings),
@@ -323,10 +325,7 @@ def stream_job(
             num_inference_steps=settings.num_inference_steps,
             guidance_scale=settings.guidance_scale,
             reference_guidance_scale=settings.reference_guidance_scale,
-            # Without more likeness there is no pass that could leave them out.
-            skip_guidance_layers=settings.skip_guidance_layers
-            if settings.reference_guidance_scale > 1
-            else None,
+            skip_guidance_layers=skipped,
             # Drawn on the processor: the same noise on every machine.
             generator=torch.Generator("cpu").manual_seed(settings.seed),
         )

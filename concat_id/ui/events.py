@@ -16,6 +16,7 @@ from concat_id.generation import PREVIEW_EVERY, Progress
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.load import make_ready
 from concat_id.loading.presets import PRESETS, Backbone
+from concat_id.pace import count_passes
 from concat_id.settings import count_tokens
 from concat_id.speed import SPEEDS
 from concat_id.studio.runs import Library
@@ -124,11 +125,10 @@ def gpu_seconds(job: Job, output: Path, memory: str | None = None) -> int:
     settings = job.settings
     preset = PRESETS[job.preset]
     tokens = count_tokens(settings.width, settings.height, settings.num_frames, preset, len(job.references))
-    passes = 1 + (settings.guidance_scale > 1) + (settings.reference_guidance_scale != 1)
     steps = settings.num_inference_steps
     computed = SPEEDS[settings.speed].count_computed(steps)
     denoising = (
-        computed * passes * tokens * SECONDS_PER_TOKEN[preset.backbone]
+        computed * count_passes(settings) * tokens * SECONDS_PER_TOKEN[preset.backbone]
         + steps // PREVIEW_EVERY * PREVIEW_SECONDS
     )
     return START_SECONDS + round(denoising + settings.num_frames * END_SECONDS_PER_FRAME)
