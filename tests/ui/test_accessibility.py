@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from studio import Studio, show
+from violations import find_grave_violations
 
 from concat_id.ui.layout import TABS
-
-GRAVE = ("serious", "critical")
-
-
-def find_grave_violations(page: Page) -> list[str]:
-    """What axe objects to on the page as it is, with the first elements concerned."""
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{found['id']}: {found['help']}: {[node['html'][:200] for node in found['nodes'][:3]]}"
-        for found in violations
-        if found["impact"] in GRAVE
-    ]
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
