@@ -46,7 +46,7 @@ def sample(pipeline: ConcatIDPipeline, references: list, speed: Speed) -> torch.
 def test_some_steps_are_computed_and_the_others_follow_from_them(
     either: ConcatIDPipeline, pictures: list
 ) -> None:
-    block, steps = either.transformer._list_blocks()[1], []
+    block, steps = either.transformer.list_blocks()[1], []
     block.attn1.to_q.register_forward_pre_hook(lambda *_: steps.append(either.current_timestep))
     exact = sample(either, pictures, SPEEDS["exact"])
     every = list(dict.fromkeys(float(step) for step in steps))

@@ -31,7 +31,6 @@ from concat_id.speed import SPEEDS, Speed
 # Each of what a speed leaves out, by itself; then what the product offers.
 OPTIONS: dict[str, Speed] = {
     EXACT: SPEEDS[EXACT],
-    "every 2nd step": Speed(step_interval=2),
     "every 3rd step": Speed(step_interval=3),
     "every 4th step": Speed(step_interval=4),
     "references at every 2nd step": Speed(reference_interval=2),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -12,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concat_id.errors import InvalidJob
+from concat_id.loading.compiling import compile_when_called, use_compiled
 from concat_id.loading.damaged_weights import check_complete, named_if_damaged
 from concat_id.loading.devices import Precision, choose_device, choose_precision
 from concat_id.loading.loras import Lora
@@ -23,7 +22,6 @@ from concat_id.loading.weights import Fetching, Source, cache_folder, fetch, fin
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import ModelMixin
 
     from concat_id.pipelines.pipeline import ConcatIDPipeline
     from concat_id.references.faces import FaceFinder
@@ -44,8 +42,6 @@ _CHECKPOINT_FILES: dict[Backbone, Sequence[str] | None] = {
     "cogvideox": ("**/mp_rank_00_model_states.pt",),
     "consisid": None,
 }
-# Names one of torch's compilers for the blocks of transformers, such as inductor.
-COMPILER_VARIABLE = "CONCAT_ID_COMPILE"
 # The parts of a pipeline that have weights.
 _WEIGHTED = ("transformer", "text_encoder", "vae", "face_encoder")
 
@@ -88,6 +84,7 @@ def load_pipeline(
         _adapt.cache_clear()  # its transformer is as large as the pipeline's
     if preset.shift is not None:
         pipeline.scheduler.set_shift(preset.shift)
+    use_compiled(pipeline, preset)
     return pipeline
 
 
@@ -125,7 +122,7 @@ def _load_pipeline(
         speed_up(pipeline.vae)
     pipeline.set_progress_bar_config(disable=True)
     place(pipeline, device, plan, precision.compute)
-    _compile(pipeline.transformer, plan)
+    compile_when_called(pipeline.transformer, plan)
     return pipeline
 
 
@@ -154,28 +151,12 @@ def _adapt(
             lora = read_lora(path)
         merge_lora(transformer, lora, strength)
     place_transformer(transformer, device, plan, precision.compute)
-    _compile(transformer, plan)
+    compile_when_called(transformer, plan)
     own = {"transformer": transformer, "scheduler": deepcopy(pipeline.scheduler)}
     adapted = type(pipeline)(**pipeline.components | own)
     adapted.max_batched_tokens = pipeline.max_batched_tokens
     adapted.set_progress_bar_config(disable=True)
     return adapted
-
-
-def _compile(transformer: ModelMixin, plan: MemoryPlan) -> None:
-    """Compile a transformer's blocks, all by one of them, if the environment says by what.
-
-    Blocks that pass through a GPU are left as they are: their weights move.
-    """
-    import torch
-
-    compiler = os.environ.get(COMPILER_VARIABLE)
-    if not compiler or plan.stream_transformer:
-        return
-    if compiler not in torch.compiler.list_backends(exclude_tags=()):
-        choices = " or ".join(torch.compiler.list_backends())
-        raise InvalidJob(f"{COMPILER_VARIABLE} is '{compiler}'; choose {choices}, or leave it out.")
-    transformer.compile_repeated_blocks(backend=compiler)
 
 
 def pipeline_folder(name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concat_id.job import take_more_than_faces
+from concat_id.loading.compiling import compile_ahead
 from concat_id.loading.load import (
     load_clothes_parser,
     load_curricular,
@@ -22,7 +23,7 @@ def warm_preset(preset: str, device: str | None = None, memory: str | None = Non
     warm_tools(preset)
     load_curricular(preset)
     load_video_text(preset)
-    load_pipeline(preset, device, memory=memory)
+    compile_ahead(load_pipeline(preset, device, memory=memory), PRESETS[preset])
 
 
 def warm_tools(preset: str) -> None:

@@ -75,13 +75,13 @@ class ReferenceTransformerMixin(CacheMixin):
             self._reference_cache.forget()
 
     def _set_attn_processors(self, build: Callable[[], Any]) -> None:
-        for block in self._list_blocks():
+        for block in self.list_blocks():
             former, processor = block.attn1.processor, build()
             if hasattr(former, "_attention_backend"):  # chosen by `set_attention_backend`
                 processor._attention_backend = former._attention_backend
             block.attn1.set_processor(processor)
 
-    def _list_blocks(self) -> nn.ModuleList:
+    def list_blocks(self) -> nn.ModuleList:
         raise NotImplementedError
 
     @staticmethod

@@ -95,7 +95,7 @@ class ConcatIDCogVideoXTransformer3DModel(ReferenceTransformerMixin, CogVideoXTr
         """Height and width of a patch, in latent cells."""
         return self.config.patch_size, self.config.patch_size
 
-    def _list_blocks(self) -> nn.ModuleList:
+    def list_blocks(self) -> nn.ModuleList:
         return self.transformer_blocks
 
     @apply_lora_scale("attention_kwargs")

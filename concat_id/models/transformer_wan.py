@@ -183,7 +183,7 @@ class ConcatIDWanTransformer3DModel(ReferenceTransformerMixin, WanTransformer3DM
         sample = sample[:, :, :num_frames]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
-    def _list_blocks(self) -> nn.ModuleList:
+    def list_blocks(self) -> nn.ModuleList:
         return self.blocks
 
     def _project_reference_time(self, temb: Tensor) -> Tensor | None:

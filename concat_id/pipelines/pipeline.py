@@ -199,7 +199,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
             has_references=num_references > 0,
         )
         num_frames, height, width = self._resolve_size(num_frames, height, width, latents)
-        shape = self._latent_shape(num_prompts * num_videos_per_prompt, num_frames, height, width)
+        shape = self.latent_shape(num_prompts * num_videos_per_prompt, num_frames, height, width)
         checks.check_generators(generator, shape[0])
         checks.check_tensors(
             num_prompts=num_prompts,
@@ -354,7 +354,7 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
         checks.check_multiple("width", width, spatial * q)
         return num_frames, height, width
 
-    def _latent_shape(self, batch: int, num_frames: int, height: int, width: int) -> tuple[int, ...]:
+    def latent_shape(self, batch: int, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         """(B, C, F, H, W) of the latents of videos of this size."""
         spatial, temporal = self.vae_scale_factor_spatial, self.vae_scale_factor_temporal
         channels = self.transformer.config.in_channels

@@ -89,9 +89,9 @@ class StreamedConsisIDPipeline(ConcatIDCogVideoXPipeline):
             )
         super()._set_guidance(text, None, skipped, has_references)
 
-    def _latent_shape(self, batch: int, num_frames: int, height: int, width: int) -> tuple[int, ...]:
+    def latent_shape(self, batch: int, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         """(B, C, F, H, W): the transformer's input has the face's latents beside."""
-        shape = super()._latent_shape(batch, num_frames, height, width)
+        shape = super().latent_shape(batch, num_frames, height, width)
         return batch, self.transformer.config.out_channels, *shape[2:]
 
 

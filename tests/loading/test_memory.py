@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from toys import toy_cogvideox_preset, toy_preset, write_toy_adapter
 
 from concat_id.errors import DamagedWeights, InvalidJob
-from concat_id.loading import load, memory
+from concat_id.loading import compiling, load, memory
 from concat_id.loading.devices import Precision
 from concat_id.loading.load import load_pipeline
 from concat_id.loading.memory import GB, VARIABLE, MemoryPlan, measure_weights, place, plan_memory
@@ -212,7 +212,7 @@ def test_more_passes_run_as_one_batch_where_there_is_room(
 @pytest.mark.parametrize("toy", ["cogvideox"], indirect=True)  # the other's in tests/models
 def test_blocks_are_compiled_where_they_stay(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exact, plain = sample_under(monkeypatch, MemoryPlan())
-    monkeypatch.setenv(load.COMPILER_VARIABLE, "eager")
+    monkeypatch.setenv(compiling.VARIABLE, "eager")
     load._load_pipeline.cache_clear()
     found, pipeline = sample_under(monkeypatch, MemoryPlan())
     assert torch.allclose(found, exact, atol=1e-5)
@@ -222,7 +222,7 @@ def test_blocks_are_compiled_where_they_stay(toy: str, monkeypatch: pytest.Monke
     streamed = load_pipeline("toy", "cpu", torch.float32)
     assert not any(module._compiled_call_impl for module in streamed.transformer.modules())
     monkeypatch.setattr(load, "plan_memory", lambda *_: MemoryPlan(is_tiled=True))
-    monkeypatch.setenv(load.COMPILER_VARIABLE, "gcc")
+    monkeypatch.setenv(compiling.VARIABLE, "gcc")
     with pytest.raises(InvalidJob, match="CONCAT_ID_COMPILE is 'gcc'; choose "):
         load_pipeline("toy", "cpu", torch.float32)
 

@@ -67,7 +67,7 @@ def sample(pipeline: ConcatIDPipeline, references: list[Image.Image], **options:
 
 def count_tokens(pipeline: ConcatIDPipeline) -> list[int]:
     """A list that grows by the tokens of each self-attention of the second block."""
-    block, counted = pipeline.transformer._list_blocks()[1], []
+    block, counted = pipeline.transformer.list_blocks()[1], []
     block.attn1.to_q.register_forward_pre_hook(lambda _, args: counted.append(args[0].shape[1]))
     return counted
 
