@@ -34,7 +34,7 @@ def test_programs_end_with_the_sentence(
 ) -> None:
     monkeypatch.setenv("CONCAT_ID_RUN_SECONDS", "soon")
     assert app.main(["--outputs", str(tmp_path)]) == 2
-    arguments = ["--reference", "assets/examples/ada.png", "--prompt", "laughing", "--output", str(tmp_path)]
+    arguments = ["--reference", "assets/examples/anna.png", "--prompt", "laughing", "--output", str(tmp_path)]
     assert main(["generate", *arguments]) == 2
     for line in capsys.readouterr().err.strip().splitlines():
         assert "CONCAT_ID_RUN_SECONDS is 'soon'; it must be a whole number of 1 or more" in line

@@ -19,7 +19,7 @@ from concat_id.references.upright import find_upright, stand_upright
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 # One with hair, one bald, one with a beard.
-PEOPLE = ("ada", "bruno", "hugo")
+PEOPLE = ("greta", "bruno", "hugo")
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +90,15 @@ def test_of_nobody_nothing_is_turned(name: str, tools: FaceTools) -> None:
 
 def test_judges_look_at_a_turned_picture_as_the_model_did(tmp_path: Path) -> None:
     judges = load_judges("embedded")
-    turned = tmp_path / "ada.png"
-    Image.open(EXAMPLES / "ada.png").transpose(Image.Transpose.ROTATE_180).save(turned)
-    upright, lying = Subject("ada", EXAMPLES / "ada.png"), Subject("turned", turned)
+    turned = tmp_path / "greta.png"
+    Image.open(EXAMPLES / "greta.png").transpose(Image.Transpose.ROTATE_180).save(turned)
+    upright, lying = Subject("greta", EXAMPLES / "greta.png"), Subject("turned", turned)
     first, second = judges.know(upright), judges.know(lying)
     assert first.arcface @ second.arcface > 0.999
     assert judges.know_gradient(upright) == pytest.approx(judges.know_gradient(lying))
 
 
 def test_a_whole_picture_stays_as_it_is() -> None:
-    picture = load_picture(EXAMPLES / "ada.png").rotate(180)
+    picture = load_picture(EXAMPLES / "greta.png").rotate(180)
     seen = prepare_picture(Reference("face", "", whole_picture=True), picture, "embedded")
     assert np.array_equal(np.asarray(seen.picture), np.asarray(picture))

@@ -25,7 +25,7 @@ from concat_id.serve.client import Backend
 from concat_id.serve.messages import Message, pack_error, unpack_error
 from concat_id.serve.router import ATTEMPTS, Router
 
-PICTURE = (Path(__file__).parents[2] / "assets" / "examples" / "ada.png").read_bytes()
+PICTURE = (Path(__file__).parents[2] / "assets" / "examples" / "anna.png").read_bytes()
 JOB = Job("single", (Reference("face", "picture"),), "a person waving").resolve()
 STARTED: Message = {"event": "started", "process": 1}
 RESULT: Message = {"event": "result", "seconds": 1.0, "notes": [], "sidecar": {}, "video": ""}
@@ -142,7 +142,7 @@ def test_a_backend_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]
         with pytest.raises(BackendUnavailable, match="there is no backend at"):
             Backend.connect(url, "embedded")
     with pytest.raises(BackendUnavailable, match="the connection was lost"):
-        path = str(Path(__file__).parents[2] / "assets" / "examples" / "ada.png")
+        path = str(Path(__file__).parents[2] / "assets" / "examples" / "anna.png")
         list(Backend("http://127.0.0.1:9", ("embedded",), 1).generate(JOB.with_pictures([path]), Path("out")))
     assert app.main(["--backend", "http://127.0.0.1:9"]) == 2
     assert "start one by `python -m concat_id serve`" in capsys.readouterr().err

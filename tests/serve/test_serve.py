@@ -36,7 +36,7 @@ from concat_id.ui.events import Runner
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 PATIENCE_S = 60
 SMALL = Settings(seed=7, num_inference_steps=3, num_frames=5, width=128, height=128)
-JOB = Job("single", (Reference("face", str(EXAMPLES / "ada.png")),), "a person waving", SMALL)
+JOB = Job("single", (Reference("face", str(EXAMPLES / "anna.png")),), "a person waving", SMALL)
 ENDLESS = replace(JOB, settings=replace(SMALL, num_inference_steps=200, width=256, height=256))
 
 
@@ -132,7 +132,7 @@ def test_who_waits_can_leave(backend: Backend, tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_job_is_said(backend: Backend, tmp_path: Path) -> None:
-    picture = (EXAMPLES / "ada.png").read_bytes()
+    picture = (EXAMPLES / "anna.png").read_bytes()
     job = JOB.to_dict()
     for given, pictures, error, said in (
         ("{", [picture], "InvalidJob", "the job is no JSON"),
@@ -182,7 +182,7 @@ def test_what_became_of_jobs_is_counted(backend: Backend, tmp_path: Path) -> Non
 # Last: the replica that takes the dead one's place loads its models for some seconds.
 def test_a_killed_replica_loses_no_job(backend: Backend, made_here: Result, tmp_path: Path) -> None:
     job = JOB.resolve().to_dict()
-    files = {"pictures": (EXAMPLES / "ada.png").read_bytes()}
+    files = {"pictures": (EXAMPLES / "anna.png").read_bytes()}
     told, processes = [], []
     with httpx.stream(
         "POST", f"{backend.url}/jobs", data={"job": json.dumps(job)}, files=files, timeout=PATIENCE_S

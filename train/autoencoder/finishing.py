@@ -27,12 +27,15 @@ JUDGED_FRAMES = 8
 
 
 class Discriminator(nn.Sequential):
-    """Which patches of pictures (N, 3, H, W) in [-1, 1] are true, (N, 1, H / 16, W / 16) logits."""
+    """Which patches of pictures (N, 3, H, W) in [-1, 1] are true, (N, 1, H / 16, W / 16) logits.
+
+    It sees them at half their size: from one that sees single pixels, eyes get dots.
+    """
 
     def __init__(self, width: int = 32) -> None:
         widths = (width, 2 * width, 4 * width, 4 * width)
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        channels = 12
+        layers: list[nn.Module] = [nn.AvgPool2d(2)]
+        channels = 3
         for index, out in enumerate(widths):
             layers += [
                 nn.Conv2d(channels, out, 4 if index else 3, 2 if index else 1, 1),

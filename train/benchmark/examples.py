@@ -18,13 +18,13 @@ SIDE_PX = 512
 SCENE_SEED = 3
 # Name, seed of the identity (test split), expression, place.
 PEOPLE = (
-    ("ada", 1102931312, "smiling", "park"),
+    ("greta", 1102931312, "smiling", "park"),
     ("bruno", 1097673515, "neutral", "studio"),
-    ("cleo", 1096958486, "smiling", "beach"),
+    ("anna", 1096958486, "smiling", "beach"),
     ("dalia", 1103211292, "smiling", "studio"),
     ("edwin", 1091035011, "neutral", "library"),
     ("fay", 1106431131, "smiling", "studio"),
-    ("gloria", 1101847992, "smiling", "mountains"),
+    ("clara", 1101847992, "smiling", "mountains"),
     ("hugo", 1096229886, "smiling", "studio"),
 )
 
