@@ -22,7 +22,7 @@ from train.curation.bands import Band
 # Queries at once: bounds the memory for what lies in the band.
 CHUNK = 4096
 TRAINING_PER_CELL = 40
-PROBED_CELLS = 32
+PROBED_CELLS = 80
 # How far a cosine of half floats may err, generously.
 MARGIN = 0.005
 
