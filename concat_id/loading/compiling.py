@@ -55,10 +55,10 @@ def compile_when_called(transformer: ModelMixin, plan: MemoryPlan) -> None:
 
 
 def compile_ahead(pipeline: ConcatIDPipeline, preset: Preset) -> None:
-    """Compile a preset's block, if the environment says so and it was not done before.
+    """Compile a preset's block, if the environment says so and it was not done before, and use it.
 
     Args:
-        pipeline: the preset's, before `use_compiled`.
+        pipeline: the preset's.
 
     Raises:
         InvalidJob: this PyTorch knows nothing of CUDA, which the compiler of `spaces` asks of it.
@@ -78,10 +78,11 @@ def compile_ahead(pipeline: ConcatIDPipeline, preset: Preset) -> None:
         _write_program(pipeline, preset, folder)
 
     write()
+    use_compiled(pipeline, preset)  # here already: where a GPU is lent, runs are forks of this process
 
 
 def use_compiled(pipeline: ConcatIDPipeline, preset: Preset) -> None:
-    """Have a pipeline's blocks run what `compile_ahead` wrote for a preset, if it did."""
+    """Have a pipeline's blocks run what was compiled for a preset, if it was."""
     folder = _find_folder(pipeline, preset)
     if folder is None or not folder.is_dir():
         return
@@ -90,15 +91,13 @@ def use_compiled(pipeline: ConcatIDPipeline, preset: Preset) -> None:
     from concat_id.models.block_signature import BlockSignature
 
     blocks = pipeline.transformer.list_blocks()
-    if getattr(blocks[0].forward, "folder", None) == folder:
+    if isinstance(blocks[0].forward, _Forward):
         return
     signature = BlockSignature(**json.loads((folder / SIGNATURE).read_text()))
-    for block in blocks:
-        vars(block).pop("forward", None)  # what it ran for another preset
     plain = [block.forward for block in blocks]
     spaces.aoti_load_from_package_dir(pipeline.transformer, folder)
     for block, forward in zip(blocks, plain, strict=True):
-        block.forward = _Forward(block.forward, forward, signature, folder)
+        block.forward = _Forward(block.forward, forward, signature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,6 @@ class _Forward:
     program: Callable[..., Any]
     plain: Callable[..., Any]
     signature: BlockSignature
-    folder: Path
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         import torch
