@@ -77,8 +77,13 @@ def serve_studio(
     models: tuple[str, ...] = (),
     port: int | None = None,
     results: Path = RESULTS,
+    replicas: int | None = None,
 ) -> Iterator[Studio]:
-    """Serve the page of a preset, with more models to choose from; without a port, on a free one."""
+    """Serve the page of a preset, with more models to choose from; without a port, on a free one.
+
+    Args:
+        replicas: of a backend, which these runs then are.
+    """
     examples = tmp_path / "examples"
     examples.mkdir()
     shutil.copy(people["one"], examples / "person.png")
@@ -94,6 +99,7 @@ def serve_studio(
         examples=examples,
         results=results,
         limits=limits,
+        replicas=replicas,
     )
     url = launch_patiently(demo, outputs, limits, port or find_free_port())
     yield Studio(url, runs, outputs)

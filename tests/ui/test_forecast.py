@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import serve_studio
 from playwright.sync_api import Page, expect
 from studio import Studio
 
@@ -61,3 +62,16 @@ def test_the_page_says_it(
     page.locator("#videos input[type=number]").fill("2")
     page.locator("#videos input[type=number]").press("Tab")
     expect(page.locator("#forecast")).to_contain_text("About 44 s for 2 videos")
+
+
+def test_nothing_is_said_of_another_machine(
+    tmp_path: Path, people: dict[str, Path], open_page: Callable[..., Page], measured: Callable[[], None]
+) -> None:
+    measured()
+    with serve_studio(tmp_path, people, "embedded", replicas=2) as studio:
+        page = open_page(studio.url)
+        page.locator("#videos input[type=number]").fill("2")
+        page.locator("#videos input[type=number]").press("Tab")
+        page.locator("#people button.gallery-item").first.click()
+        page.wait_for_selector("#seen [data-state=ready]")
+        expect(page.locator("#forecast")).to_have_text("")

@@ -271,7 +271,8 @@ def _wire_run(tab: FormTab, context: PageContext) -> None:
     # What was fetched for it is there now.
     running.success(draw_needs, model, tab.choice.needs, **QUIET)
     settings = tab.settings.inputs | tab.format.inputs
-    wire_forecast(tab.forecast, tab.form, model, tab.videos, settings, context.blocks, running)
+    if context.runner.replicas is None:  # how fast a backend is, nobody here has measured
+        wire_forecast(tab.forecast, tab.form, model, tab.videos, settings, context.blocks, running)
     tab.stop.click(
         lambda: gr.Button("Stopping", interactive=False), None, tab.stop, cancels=[running], **QUIET
     )
