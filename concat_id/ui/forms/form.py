@@ -144,7 +144,8 @@ def build_form_tab(
                 )
             choice = build_model_choice(context.list_models(form), context.runner.preset, page)
             size = build_format(context.runner.preset, page)
-            lora, memory = build_lora_choice(page), build_memory_choice(page)
+            lora = build_lora_choice(page)
+            memory = build_memory_choice(page, is_offered=context.runner.replicas is None)
             above = [choice.model, choice.needs, lora.name, lora.strength]
             above += [size.size, size.frames, size.cost, memory]
             settings = build_settings(preset, page, above=above)

@@ -11,18 +11,19 @@ from concat_id.loading.memory import MemoryMode
 from concat_id.ui.texts import AS_STARTED, MEMORY_INFO
 
 
-def build_memory_choice(page: str = "") -> gr.Dropdown:
+def build_memory_choice(page: str = "", *, is_offered: bool = True) -> gr.Dropdown:
     """Make the component, not rendered yet; unseen where there is no GPU.
 
     Args:
         page: goes before the element's name on pages that are not the first with such a choice.
+        is_offered: whether videos are made on this machine.
     """
     return gr.Dropdown(
         [(AS_STARTED, ""), *((describe_mode(mode), mode) for mode in get_args(MemoryMode))],
         value="",
         label="GPU memory",
         info=MEMORY_INFO,
-        visible=choose_device(None).startswith("cuda"),
+        visible=is_offered and choose_device(None).startswith("cuda"),
         render=False,
         elem_id=f"{page}memory",
     )
