@@ -135,7 +135,7 @@ def _find_folder(pipeline: ConcatIDPipeline, preset: Preset) -> Path | None:
         "torch": torch.__version__,
         "device": (device.type, name),
         "dtype": str(transformer.dtype),
-        "config": dict(transformer.config),
+        "config": {key: value for key, value in transformer.config.items() if not key.startswith("_")},
         "attention": os.environ.get("DIFFUSERS_ATTN_BACKEND"),
         "size": _measure(pipeline, preset),
     }
@@ -180,6 +180,9 @@ def _write_program(pipeline: ConcatIDPipeline, preset: Preset, folder: Path) -> 
         (part / SIGNATURE).write_text(json.dumps(asdict(signature)))
         spaces.aoti_compile_and_save(part, program, submodule=_name_blocks(transformer))
         part.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process came first
+            raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
