@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def ask(router: Router, path: str = "/jobs", **given: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
             return await (client.post(path, **given) if given else client.get(path))
 
-    return asyncio.run(send())
+    # In a thread of its own: in this one, another test's browser may keep a loop running.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, send()).result()
 
 
 def send_job(router: Router) -> httpx.Response:
