@@ -13,14 +13,13 @@ import hashlib
 import json
 import os
 import platform
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concat_id.errors import InvalidJob
+from concat_id.files.atomic import replacing
 from concat_id.loading.memory import MemoryPlan
 from concat_id.loading.presets import Preset
 from concat_id.loading.weights import cache_folder
@@ -174,17 +173,10 @@ def _write_program(pipeline: ConcatIDPipeline, preset: Preset, folder: Path) -> 
         tokens_per_reference = (size[1] // p) * (size[2] // q)
         signature = BlockSignature.read(args, args[0].shape[1] - (num_references - 1) * tokens_per_reference)
         program = torch.export.export(block, args, dynamic_shapes=signature.name_dims(args))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".part"))
-    try:
+    with replacing(folder) as part:
+        part.mkdir()
         (part / SIGNATURE).write_text(json.dumps(asdict(signature)))
         spaces.aoti_compile_and_save(part, program, submodule=_name_blocks(transformer))
-        part.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process came first
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _name_blocks(transformer: ModelMixin) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.processing_utils import save_pil_to_cache
 
+from concat_id.ui.forms.kept_picture import keep_picture
 from concat_id.ui.texts import DRAW_SOMEONE
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def keep_portrait(picture: gr.Image, traits: Traits) -> str:
     """Draw a person into Gradio's cache, where uploads are, too. Returns the picture's path."""
     from concat_id.people.portrait import draw_portrait
 
-    return save_pil_to_cache(draw_portrait(traits), picture.GRADIO_CACHE, name="drawn", format="png")
+    return keep_picture(draw_portrait(traits), picture, "drawn.png")
 
 
 def draw_swatches() -> str:

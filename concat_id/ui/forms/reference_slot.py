@@ -19,6 +19,7 @@ from concat_id.references.reference import Reference, Role
 from concat_id.ui.events import QUIET, as_sentences
 from concat_id.ui.forms import seen
 from concat_id.ui.forms.draw_someone import DrawingPanel, build_drawing_panel, show_person, wire_drawing_panel
+from concat_id.ui.forms.kept_picture import keep_picture
 from concat_id.ui.forms.photo_choice import PhotoChoice, build_photo_choice
 from concat_id.ui.server.gradio_patches import hand_over_file
 from concat_id.ui.texts import WHOLE_PICTURE
@@ -303,6 +304,7 @@ def _show(
     if prepared.photographed and not (kept and is_same_file(reference.picture, kept)):
         shown |= slot.photo.ask(True)
     if len(prepared.faces) > 1 and not reference.whole_picture:
-        thumbnails = seen.cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
+        cut = seen.cut_faces(prepared.upright or load_picture(reference.picture), prepared.faces)
+        thumbnails = [keep_picture(face, slot.faces, "face.webp") for face in cut]
         shown[slot.faces] = gr.Gallery(thumbnails, visible=True, selected_index=reference.face_index or 0)
     return shown
