@@ -35,7 +35,8 @@ STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
 STILLS_AMONG_CLIPS = 0.15
 SAVE_SECONDS = 45
-LOG_SECONDS = 10
+# A look at the validation set costs as much as two steps.
+LOGS = 50
 
 
 def make(
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--clips-footage", type=float, default=0.18, help="share of the time")
     parser.add_argument("--tokens", type=int, default=Plan.tokens)
     parser.add_argument("--lr", type=float, default=Plan.lr)
+    parser.add_argument("--ema", type=float, default=Plan.ema, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=1_000_000_000)
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args()
@@ -120,7 +122,7 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
         transformer.load_state_dict(load_weights(options.start))
     text_encoder = UMT5EncoderModel.from_pretrained(options.model / "text_encoder", dtype=torch.float32)
     text_encoder = text_encoder.to(options.device).eval().requires_grad_(False)
-    training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr))
+    training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr, ema=options.ema))
 
     watched = min(300, studio.frames_at_once // 10)
     validation_people = studio.portray(options.seed, watched, "validation")
@@ -161,7 +163,7 @@ def learn(training, pools, people, clock, until, options, validation, validation
         task = random.choices(TASKS, [task.share for task in TASKS])[0]
         frames = 17 if has_clips and random.random() > STILLS_AMONG_CLIPS else 1
         losses[frames].append(training.step(pools[Kind(task.people, frames)], people, task, clock.done))
-        if clock.seconds - logged > LOG_SECONDS:
+        if clock.seconds - logged > clock.total / LOGS:
             logged = clock.seconds
             means = {f: torch.stack(v).mean().item() for f, v in losses.items() if v}
             losses = {1: [], 17: []}
