@@ -122,7 +122,8 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
         transformer.load_state_dict(load_weights(options.start))
     text_encoder = UMT5EncoderModel.from_pretrained(options.model / "text_encoder", dtype=torch.float32)
     text_encoder = text_encoder.to(options.device).eval().requires_grad_(False)
-    training = LiveTraining(transformer, text_encoder, Plan(tokens=options.tokens, lr=options.lr, ema=options.ema))
+    plan = Plan(tokens=options.tokens, lr=options.lr, ema=options.ema)
+    training = LiveTraining(transformer, text_encoder, plan)
 
     watched = min(300, studio.frames_at_once // 10)
     validation_people = studio.portray(options.seed, watched, "validation")
