@@ -51,6 +51,13 @@ def test_the_less_noise_the_more_of_the_truth_is_left(pipeline: ContinuingPipeli
     assert not blank.reference_latents.any() and torch.equal(blank.latents, truth.latents)
 
 
+def test_a_pipeline_in_half_precision_films_the_truth_too(tmp_path: Path) -> None:
+    folder = write_toy_pipeline(tmp_path)
+    half = ContinuingPipeline.from_pretrained(folder, dtype=torch.bfloat16)
+    truth = film_truth(half, toy_preset(folder), 0, 2, split="validation")
+    assert truth.latents.shape[:3] == (2, 4, 5) and truth.latents.isfinite().all()
+
+
 def test_figures_stand_beside_their_share_of_the_ceiling() -> None:
     drawn = [Reading(1.0, 1.0, 0.2), Reading(1.0, 1.0, None)]
     coded = [Reading(1.0, 1.0, 0.16), Reading(0.6, 1.0, None)]

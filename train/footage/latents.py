@@ -108,7 +108,7 @@ def encode(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
     mean = torch.tensor(vae.config.latents_mean, device=video.device).view(1, -1, 1, 1, 1)
     std = torch.tensor(vae.config.latents_std, device=video.device).view(1, -1, 1, 1, 1)
     with autocast(video.device.type):
-        return (vae.encode(video).latent_dist.mode() - mean) / std
+        return (vae.encode(video.to(vae.dtype)).latent_dist.mode() - mean) / std
 
 
 def encode_references(vae: AutoencoderKLWan, pictures: Tensor, generator: Generator) -> Tensor:

@@ -3,8 +3,8 @@
     python -m train.measure.evaluation [--folder assets/embedded/evaluation]
 
 CurSim's recogniser: as `train.measure.recognizer`, with true landmarks. The video-text model: how often the
-right caption of a clip comes first of 64. The reader: how often it is right, on rendered clips and on others
-that are soft and noisy as generated ones are.
+right caption of a clip comes first of 64. The reader: how often it is right, on rendered clips, on the same
+through the autoencoder and on others that are soft and noisy as generated ones are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from concat_id.scoring.video_clip import VideoClip, fit
 from train.measure.clip import CHOICES, first_share
 from train.measure.recognizer import FALSE_ACCEPTS, embed_aligned, true_accepts
 from train.perception.picture_cache import load_pictures
-from train.scoring.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
+from train.scoring.clip_cache import TOPICS, Clips, load_clips, load_coded_clips, write_clip_captions
 from train.scoring.clip_data import ClipData
 
 TEST_CHUNKS = 1
@@ -80,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("assets/embedded/evaluation"))
     parser.add_argument("--clips", type=Path, default=Path(".train/clips"))
     parser.add_argument("--pictures", type=Path, default=Path(".train/perception"))
+    parser.add_argument("--autoencoder", type=Path, default=Path("assets/embedded/vae"))
     options = parser.parse_args(arguments)
     clips = load_clips(options.clips, "test", TEST_CHUNKS)
     captions = write_clip_captions("test", TEST_CHUNKS)
@@ -87,6 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
     print("CurSim         ", measure_recognizer(options.folder / "cur.onnx", options.pictures))
     print("ViCLIP         ", measure_video_text(options.folder / "video_clip", clips, captions))
     print("reader         ", measure_reader(options.folder / "reader.onnx", clips.frames, clips.truth))
+    coded = load_coded_clips(options.clips, "test", range(TEST_CHUNKS), options.autoencoder)
+    print("reader, coded  ", measure_reader(options.folder / "reader.onnx", coded.frames, coded.truth))
     print("reader, soft   ", measure_reader(options.folder / "reader.onnx", soft, clips.truth))
 
 

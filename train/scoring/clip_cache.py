@@ -1,16 +1,19 @@
 """Rendered clips of one person with what happens in them, kept on disk for the models that watch videos.
 
 A chunk holds 128 clips of 8 frames, 96 px wide, rendered on demand and never again; all about them follows
-from the split and the chunk number. Axes: N clips, T = 8 frames, H = W.
+from the split and the chunk number. Coded clips have been through an autoencoder, as whatever models make.
+Axes: N clips, T = 8 frames, H = W.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from concat_id.files.atomic import replacing
@@ -19,11 +22,15 @@ from concat_id.people import (
     GARMENTS,
     MOTIONS,
     PLACES,
+    Scenes,
     Split,
     render,
     sample_scenes,
     write_captions,
 )
+from concat_id.scoring.video_clip import fit, middle_frames
+from train.footage.latents import FRAMES_OF_A_CLIP, SIZE, load_autoencoder
+from train.measure.autoencoder import pass_through
 
 LOGGER = logging.getLogger(__name__)
 NUM_FRAMES = 8
@@ -69,9 +76,22 @@ def chunk_seeds(chunk: int) -> range:
 def take_clips(seed: int, split: Split) -> Clips:
     """Render one batch of clips."""
     scenes = sample_scenes(seed, BATCH, split=split, num_frames=NUM_FRAMES)
-    frames = (render(scenes, CLIP_SIZE, CLIP_SIZE).frames * 255).round().byte()
+    return _with_truth(render(scenes, CLIP_SIZE, CLIP_SIZE).frames, scenes)
+
+
+def take_coded_clips(seed: int, split: Split, vae: AutoencoderKLWan) -> Clips:
+    """Render one batch of clips of 17 frames, and take 8 of those that the autoencoder makes of them."""
+    scenes = sample_scenes(seed, BATCH, split=split, num_frames=FRAMES_OF_A_CLIP)
+    video = render(scenes, SIZE, SIZE).frames.transpose(1, 2)
+    decoded = (pass_through(vae, video * 2 - 1).transpose(1, 2).clamp(-1, 1) + 1) / 2
+    chosen = decoded[:, middle_frames(FRAMES_OF_A_CLIP)]
+    return _with_truth(fit(chosen.flatten(0, 1), CLIP_SIZE).unflatten(0, chosen.shape[:2]), scenes)
+
+
+def _with_truth(frames: Tensor, scenes: Scenes) -> Clips:
+    """Frames (N, T, 3, H, W) in [0, 1] with what happens in them."""
     numbers = [scenes.expression[:, 0], scenes.motion[:, 0], scenes.outfit.garment[:, 0], scenes.place]
-    return Clips(frames, torch.stack(numbers, -1))
+    return Clips((frames.clamp(0, 1) * 255).round().byte(), torch.stack(numbers, -1))
 
 
 def join_clips(parts: list[Clips]) -> Clips:
@@ -81,7 +101,22 @@ def join_clips(parts: list[Clips]) -> Clips:
 
 def load_clips(folder: Path, split: Split, num_chunks: int) -> Clips:
     """The first chunks of a split, rendered now where they are missing."""
-    return join_clips([_load_or_take(folder, split, chunk) for chunk in range(num_chunks)])
+    paths = [folder / split / f"chunk_{chunk:04d}.pt" for chunk in range(num_chunks)]
+    return join_clips(
+        [_load_or_take(path, chunk, lambda seed: take_clips(seed, split)) for chunk, path in enumerate(paths)]
+    )
+
+
+def load_coded_clips(folder: Path, split: Split, chunks: range, autoencoder: Path) -> Clips:
+    """Likewise these chunks, through an autoencoder."""
+    vae = load_autoencoder(autoencoder)
+    paths = {chunk: folder / "coded" / split / f"chunk_{chunk:04d}.pt" for chunk in chunks}
+    return join_clips(
+        [
+            _load_or_take(path, chunk, lambda seed: take_coded_clips(seed, split, vae))
+            for chunk, path in paths.items()
+        ]
+    )
 
 
 def write_clip_captions(split: Split, num_chunks: int) -> list[str]:
@@ -94,11 +129,10 @@ def write_clip_captions(split: Split, num_chunks: int) -> list[str]:
     ]
 
 
-def _load_or_take(folder: Path, split: Split, chunk: int) -> Clips:
-    path = folder / split / f"chunk_{chunk:04d}.pt"
+def _load_or_take(path: Path, chunk: int, take: Callable[[int], Clips]) -> Clips:
     if not path.is_file():
         LOGGER.info("rendering %s", path)
-        clips = join_clips([take_clips(seed, split) for seed in chunk_seeds(chunk)])
+        clips = join_clips([take(seed) for seed in chunk_seeds(chunk)])
         with replacing(path) as unfinished:
             torch.save(vars(clips), unfinished)
     return Clips(**torch.load(path, weights_only=True))

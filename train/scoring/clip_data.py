@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from concat_id.scoring.video_clip import fit
 from train.perception.data import PerceptionData
 from train.pictures.degradation import Degradation
-from train.scoring.clip_cache import TOPICS, Clips, load_clips, write_clip_captions
+from train.scoring.clip_cache import (
+    TOPICS,
+    Clips,
+    join_clips,
+    load_clips,
+    load_coded_clips,
+    write_clip_captions,
+)
 from train.scoring.video_clip import FRAME_SIZE, start_tokenizer
 
 
@@ -40,7 +50,26 @@ class ClipData(PerceptionData):
 
 
 class ReadingData(ClipData):
-    """`frames` (B, T, 3, 96, 96) in [0, 1], and the category's number under each topic's name, (B,)."""
+    """`frames` (B, T, 3, 96, 96) in [0, 1], and the category's number under each topic's name, (B,).
+
+    Args:
+        num_coded_chunks: besides the others, of clips that have been through the autoencoder.
+        autoencoder: its folder.
+        others: see `ClipData`.
+    """
+
+    def __init__(
+        self, num_coded_chunks: int = 8, autoencoder: str = "assets/embedded/vae", **others: Any
+    ) -> None:
+        super().__init__(**others)
+        self.num_coded_chunks, self.autoencoder = num_coded_chunks, Path(autoencoder)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        # Of other clips than those that are shown as drawn.
+        chunks = range(self.num_chunks, self.num_chunks + self.num_coded_chunks)
+        coded = load_coded_clips(self.folder, "train", chunks, self.autoencoder)
+        self.train_pictures = join_clips([self.train_pictures, coded])
 
     def make_batch(self, clips: Clips, generator: torch.Generator) -> dict[str, Tensor]:
         drawn = self.draw(clips, self.batch_size, generator)

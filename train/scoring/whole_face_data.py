@@ -1,10 +1,10 @@
 """Crops of whole and of broken faces, made once and stored, for the judge of whole faces.
 
 A chunk shows people of the split at all moments and with all expressions: as drawn, at two sizes; through the
-autoencoder; as the transformer mends them after a little noise: these are whole. Broken are faces that were
-damaged in their latents or in their pixels (`train.scoring.damage`), and what the transformer guesses in one
-step from the truth under much noise, which is smeared. All are cut out where the product's detector finds a
-face.
+autoencoder, where it keeps them; as the transformer mends them after a little noise: these are whole. Broken
+are faces that were damaged in their latents or in their pixels (`train.scoring.damage`), and what the
+transformer guesses in one step from the truth under much noise, which is smeared. All are cut out where the
+product's detector finds a face.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ DRAWN, LARGE = 200, 12
 RETAKE_SHARE = 0.6
 # Mean difference of pixels in the damaged part below which a face counts neither as whole nor as broken.
 LEAST_CHANGE = 0.035
+# The same difference of the whole face, by the autoencoder, up to which it counts as whole.
+MOST_CHANGE = 0.06
 WHOLE, BROKEN = 1, 0
 
 
@@ -106,7 +108,8 @@ class ChunkMaker:
 
         clips = self._film(seed + SCENES, CLIPS, split)
         yield _some(clips.frames), WHOLE
-        yield _some(decode(self.pipeline, clips.latents)), WHOLE
+        coded = decode(self.pipeline, clips.latents)
+        yield to_pixels(coded[are_faces_kept(clips.frames, coded, clips.landmarks)]), WHOLE
         noise = draw_noise(clips, seed + SCENES)
         yield self._guess(clips, noise, MUCH_NOISE, slice(0, None, 2), generator), BROKEN
 
@@ -185,6 +188,22 @@ class ChunkMaker:
     def _decode(self, latents: Tensor) -> np.ndarray:
         """Stills' latents as frames."""
         return to_pixels(decode(self.pipeline, latents)[:, 0])
+
+
+def are_faces_kept(frames: Tensor, coded: Tensor, landmarks: Tensor) -> Tensor:
+    """Which faces are hardly changed by the autoencoder, (B, T) bool: it smears those that move fast.
+
+    Args:
+        frames, coded: (B, T, 3, H, W) in [0, 1].
+        landmarks: five points, (B, T, 5, 2), px.
+    """
+    eyes = (landmarks[:, :, 1] - landmarks[:, :, 0]).norm(dim=-1)
+    middle = landmarks.mean(2)[..., None, None]  # (B, T, 2, 1, 1)
+    y, x = torch.meshgrid(torch.arange(frames.shape[-2]), torch.arange(frames.shape[-1]), indexing="ij")
+    distance = ((middle[:, :, 0] - x).square() + (middle[:, :, 1] - y).square()).sqrt()
+    face = (distance < eyes[..., None, None]).float()
+    change = (coded - frames).abs().mean(2)
+    return (change * face).sum((2, 3)) / face.sum((2, 3)).clamp(min=1) <= MOST_CHANGE
 
 
 def _some(videos: Tensor) -> np.ndarray:
