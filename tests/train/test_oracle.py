@@ -9,6 +9,7 @@ import torch
 from toys import toy_preset, write_toy_pipeline
 
 from concat_id.loading.presets import PRESETS
+from concat_id.models.autoencoder_wan import speed_up
 from train.measure import oracle
 from train.measure.oracle import CODED, DRAWN, Reading, describe
 from train.transformer.continuation import ContinuingPipeline, continue_from, draw_noise, film_truth
@@ -54,6 +55,7 @@ def test_the_less_noise_the_more_of_the_truth_is_left(pipeline: ContinuingPipeli
 def test_a_pipeline_in_half_precision_films_the_truth_too(tmp_path: Path) -> None:
     folder = write_toy_pipeline(tmp_path)
     half = ContinuingPipeline.from_pretrained(folder, dtype=torch.bfloat16)
+    speed_up(half.vae)
     truth = film_truth(half, toy_preset(folder), 0, 2, split="validation")
     assert truth.latents.shape[:3] == (2, 4, 5) and truth.latents.isfinite().all()
 

@@ -33,7 +33,6 @@ LOGGER = logging.getLogger(__name__)
 # Shares of the time in which footage is made; of the stills', the rest goes to portraits.
 STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
-STILLS_AMONG_CLIPS = 0.15
 SAVE_SECONDS = 45
 # A look at the validation set costs as much as two steps.
 LOGS = 50
@@ -94,6 +93,7 @@ def main() -> None:
     parser.add_argument("--stills-footage", type=float, default=0.14, help="share of the time")
     parser.add_argument("--stills-training", type=float, default=0.22, help="share of the time")
     parser.add_argument("--clips-footage", type=float, default=0.18, help="share of the time")
+    parser.add_argument("--stills-share", type=float, default=0.15, help="of the batches among clips")
     parser.add_argument("--tokens", type=int, default=Plan.tokens)
     parser.add_argument("--lr", type=float, default=Plan.lr)
     parser.add_argument("--ema", type=float, default=Plan.ema, help="decay of the averaged weights")
@@ -162,7 +162,7 @@ def learn(training, pools, people, clock, until, options, validation, validation
     has_clips = any(kind.frames > 1 for kind in pools)
     while clock.done < until:
         task = random.choices(TASKS, [task.share for task in TASKS])[0]
-        frames = 17 if has_clips and random.random() > STILLS_AMONG_CLIPS else 1
+        frames = 17 if has_clips and random.random() >= options.stills_share else 1
         losses[frames].append(training.step(pools[Kind(task.people, frames)], people, task, clock.done))
         if clock.seconds - logged > clock.total / LOGS:
             logged = clock.seconds
