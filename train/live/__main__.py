@@ -69,11 +69,13 @@ def make(
     return pools
 
 
-def portray(studio: Studio, seconds: float, seed: int, split: Split) -> dict[str, Tensor]:
+def portray(
+    studio: Studio, seconds: float, seed: int, split: Split, wearers: float | None
+) -> dict[str, Tensor]:
     """People, for some seconds."""
     began, pools = time.monotonic(), []
     while not pools or time.monotonic() - began < seconds:
-        pools.append(studio.portray(seed + 10 * len(pools), studio.frames_at_once // 2, split))
+        pools.append(studio.portray(seed + 10 * len(pools), studio.frames_at_once // 2, split, wearers))
     people = join(pools)
     LOGGER.info("%d people in %.1f s", len(people["seeds"]), time.monotonic() - began)
     return people
@@ -93,6 +95,7 @@ def main() -> None:
     parser.add_argument("--stills-footage", type=float, default=0.14, help="share of the time")
     parser.add_argument("--stills-training", type=float, default=0.22, help="share of the time")
     parser.add_argument("--clips-footage", type=float, default=0.18, help="share of the time")
+    parser.add_argument("--wearers", type=float, help="share of people with glasses (default: the world's)")
     parser.add_argument("--stills-share", type=float, default=0.15, help="of the batches among clips")
     parser.add_argument("--tokens", type=int, default=Plan.tokens)
     parser.add_argument("--lr", type=float, default=Plan.lr)
@@ -135,7 +138,8 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     LOGGER.info("validation ready after %.1f s", clock.seconds)
 
     spent = options.stills_footage * clock.total
-    people = portray(studio, spent * (1 - sum(STILLS.values())), options.seed, "train")
+    for_people = spent * (1 - sum(STILLS.values()))
+    people = portray(studio, for_people, options.seed, "train", options.wearers)
     pools = make(studio, STILLS, people, spent, options.seed, "train")
     LOGGER.info("stills ready after %.1f s", clock.seconds)
     learn(
