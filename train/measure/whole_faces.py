@@ -1,10 +1,12 @@
 """How far the judge of whole faces agrees with the eye.
 
     python -m train.measure.whole_faces [--judge assets/embedded/evaluation/whole.onnx] [--sheet sheet.png]
+        [--choose-threshold]
 
-160 faces of people of the validation split, of the first shipped model's videos and of true ones through the
-autoencoder, were shuffled and called whole or broken by eye. The threshold was chosen on the clips with even
-numbers; the agreement on the others is what counts.
+160 faces of people of the validation split, of the model's videos and of true ones through the autoencoder,
+were shuffled and called whole or broken by eye. The threshold is chosen on the clips with even numbers; the
+agreement on the others is what counts. The area is under the curve of right calls against false ones, over
+all thresholds.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
 from concat_id.evaluation.judges import WHOLENESS
 from concat_id.evaluation.wholeness import WholenessJudge
+from concat_id.files.atomic import replacing
 from train.scoring.whole_face_data import read_judged
 from train.transformer.gallery import contact_sheet
 
@@ -46,6 +50,20 @@ def choose_threshold(probabilities: np.ndarray, whole: np.ndarray) -> float:
     return float(middles[best].mean())
 
 
+def area_under_curve(probabilities: np.ndarray, whole: np.ndarray) -> float:
+    """How often a whole face is thought likelier to be whole than a broken one, (N,) each."""
+    differences = probabilities[whole][:, None] - probabilities[~whole]
+    return float((differences > 0).mean() + (differences == 0).mean() / 2)
+
+
+def write_threshold(path: Path, threshold: float) -> None:
+    """Put another threshold into a judge's file."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"threshold": f"{threshold:.4f}"})
+    with replacing(path) as unfinished:
+        onnx.save(model, unfinished)
+
+
 def describe_agreement(called: np.ndarray, whole: np.ndarray) -> str:
     """A line about faces, (N,) bool each."""
     return (
@@ -62,17 +80,26 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--judge", type=Path, default=WHOLENESS)
     parser.add_argument("--sheet", type=Path, help="write the faces on which judge and eye differ, as PNG")
+    parser.add_argument("--choose-threshold", action="store_true", help="anew, and write it to the judge")
     options = parser.parse_args(arguments)
     judge = WholenessJudge(options.judge)
     judged, true, chosen = split_held_out()
     whole = judged["whole"].numpy() > 0
     probabilities = judge.judge(judged["crops"].permute(0, 2, 3, 1).numpy())
+    if options.choose_threshold:
+        judge.threshold = choose_threshold(probabilities[chosen], whole[chosen])
+        write_threshold(options.judge, judge.threshold)
+        print(f"threshold              {judge.threshold:.4f}")
     called = probabilities >= judge.threshold
     for name, rows in (("half of the threshold", chosen), ("other half", ~chosen)):
         print(f"{name:22s} {describe_agreement(called[rows], whole[rows])}")
     for name, rows in (("true, autoencoder", true), ("made by the model", ~true)):
         share, eye = 100 * called[rows].mean(), 100 * whole[rows].mean()
         print(f"{name:22s} whole: judge {share:.0f} %, eye {eye:.0f} %, {int(rows.sum())} faces")
+    print(
+        f"area under the curve   all {area_under_curve(probabilities, whole):.3f}, the model's alone "
+        f"{area_under_curve(probabilities[~true], whole[~true]):.3f}"
+    )
     if options.sheet:
         differing = judged["crops"][torch.from_numpy(called != whole)].float() / 255
         contact_sheet(list(differing.split(8))[: len(differing) // 8]).save(options.sheet)
