@@ -35,7 +35,7 @@ class Form:
         return "" if self.task == "single" else f"{self.task}-"
 
 
-SINGLE = Form("single", "a person laughing on a beach, wearing a yellow t-shirt", {"": 0})
+SINGLE = Form("single", "a surprised person on a beach, wearing a yellow t-shirt", {"": 0})
 # The last one's run is opened and compared.
 FORMS = (
     Form("multi", "two people smiling in a park", {"first-": 0, "second-": 2}),
