@@ -20,6 +20,7 @@ from train.scoring.whole_face_data import (
     BROKEN,
     WHOLE,
     WholeFaceBatches,
+    are_faces_kept,
     break_crops,
     read_judged,
     with_broken_pixels,
@@ -127,3 +128,12 @@ def test_a_threshold_is_chosen_anew_and_kept_in_the_file(
     chosen = WholenessJudge(path).threshold
     assert chosen == pytest.approx(WholenessJudge(WHOLENESS).threshold, abs=1e-3)
     assert f"{chosen:.4f}" in capsys.readouterr().out and list(tmp_path.iterdir()) == [path]
+
+
+def test_smeared_faces_are_not_kept() -> None:
+    frames = torch.from_numpy(clip_of(3, size=128, num_frames=4)).permute(0, 3, 1, 2)[None] / 255
+    landmarks = (torch.tensor(ARCFACE_POINTS) + 8).expand(1, 4, 5, 2)
+    coded = frames.clone()
+    coded[:, 1, :, 30:100, 30:100] = 0.5
+    coded[:, 2, :, :10] = 0.5
+    assert are_faces_kept(frames, coded, landmarks).tolist() == [[True, False, True, True]]

@@ -101,22 +101,13 @@ def join_clips(parts: list[Clips]) -> Clips:
 
 def load_clips(folder: Path, split: Split, num_chunks: int) -> Clips:
     """The first chunks of a split, rendered now where they are missing."""
-    paths = [folder / split / f"chunk_{chunk:04d}.pt" for chunk in range(num_chunks)]
-    return join_clips(
-        [_load_or_take(path, chunk, lambda seed: take_clips(seed, split)) for chunk, path in enumerate(paths)]
-    )
+    return _load(folder / split, range(num_chunks), lambda seed: take_clips(seed, split))
 
 
 def load_coded_clips(folder: Path, split: Split, chunks: range, autoencoder: Path) -> Clips:
     """Likewise these chunks, through an autoencoder."""
     vae = load_autoencoder(autoencoder)
-    paths = {chunk: folder / "coded" / split / f"chunk_{chunk:04d}.pt" for chunk in chunks}
-    return join_clips(
-        [
-            _load_or_take(path, chunk, lambda seed: take_coded_clips(seed, split, vae))
-            for chunk, path in paths.items()
-        ]
-    )
+    return _load(folder / "coded" / split, chunks, lambda seed: take_coded_clips(seed, split, vae))
 
 
 def write_clip_captions(split: Split, num_chunks: int) -> list[str]:
@@ -127,6 +118,10 @@ def write_clip_captions(split: Split, num_chunks: int) -> list[str]:
         for seed in seeds
         for caption in write_captions(sample_scenes(seed, BATCH, split=split, num_frames=1), seed)
     ]
+
+
+def _load(folder: Path, chunks: range, take: Callable[[int], Clips]) -> Clips:
+    return join_clips([_load_or_take(folder / f"chunk_{chunk:04d}.pt", chunk, take) for chunk in chunks])
 
 
 def _load_or_take(path: Path, chunk: int, take: Callable[[int], Clips]) -> Clips:
