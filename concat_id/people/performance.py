@@ -1,8 +1,8 @@
 """What a person does: expression, head pose, gaze and gestures as tracks over time.
 
 An expression is there from the first frame to the last, and a movement always runs in the same way: what the
-words of a caption do not tell is left to chance in the ranges of `World` only. Nothing moves back and forth more
-than three times in a clip: of what changes much faster than the four frames of one latent, a small
+words of a caption do not tell is left to chance in the ranges of `World` only. Nothing moves back and forth
+more than three times in a clip: of what changes much faster than the four frames of one latent, a small
 autoencoder keeps a blur.
 """
 

@@ -12,11 +12,10 @@ from transformers import UMT5EncoderModel
 from concat_id import ConcatIDWanPipeline
 from concat_id.loading.presets import EMBEDDED
 from concat_id.people import EXPRESSIONS, MOTIONS
-from concat_id.people.identity import sample_kinds
 from train.export.pipeline import export_live
 from train.footage.latents import load_autoencoder
 from train.live.fit import TASKS, LiveTraining, Plan, Task, load_weights
-from train.live.pools import TAKES, Kind, Studio, cast_scenes, collect, draw_people, join, write_tokens
+from train.live.pools import TAKES, Kind, Studio, cast_scenes, collect, join, write_tokens
 from train.transformer.training import build_transformer, with_reference_adaln
 
 PEOPLE = 4
@@ -128,14 +127,3 @@ def test_weights_become_a_pipeline(training, stills, people, tmp_path: Path):
     # Both are what another run goes on from.
     training.transformer.load_state_dict(load_weights(tmp_path / "live"))
     training.transformer.load_state_dict(load_weights(tmp_path / "pipeline"))
-
-
-def test_as_many_people_wear_glasses_as_asked_for() -> None:
-    def draw(wearers: float | None) -> torch.Tensor:
-        return draw_people(torch.Generator().manual_seed(0), 200, "train", wearers)
-
-    def share(seeds: torch.Tensor) -> float:
-        return (sample_kinds(seeds).glasses > 0).float().mean().item()
-
-    assert 0.2 < share(draw(None)) < 0.45
-    assert (share(draw(0.0)), share(draw(1.0))) == (0, 1) and 0.65 < share(draw(0.75)) < 0.85
