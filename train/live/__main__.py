@@ -33,6 +33,7 @@ LOGGER = logging.getLogger(__name__)
 # Shares of the time in which footage is made; of the stills', the rest goes to portraits.
 STILLS = {Kind(1, 1): 0.5, Kind(2, 1): 0.13, Kind(3, 1): 0.1}
 CLIPS = {Kind(1, 17): 0.6, Kind(2, 17): 0.25, Kind(3, 17): 0.15}
+STILLS_AMONG_CLIPS = 0.15
 SAVE_SECONDS = 45
 # A look at the validation set costs as much as two steps.
 LOGS = 50
@@ -69,13 +70,11 @@ def make(
     return pools
 
 
-def portray(
-    studio: Studio, seconds: float, seed: int, split: Split, wearers: float | None
-) -> dict[str, Tensor]:
+def portray(studio: Studio, seconds: float, seed: int, split: Split) -> dict[str, Tensor]:
     """People, for some seconds."""
     began, pools = time.monotonic(), []
     while not pools or time.monotonic() - began < seconds:
-        pools.append(studio.portray(seed + 10 * len(pools), studio.frames_at_once // 2, split, wearers))
+        pools.append(studio.portray(seed + 10 * len(pools), studio.frames_at_once // 2, split))
     people = join(pools)
     LOGGER.info("%d people in %.1f s", len(people["seeds"]), time.monotonic() - began)
     return people
@@ -95,8 +94,6 @@ def main() -> None:
     parser.add_argument("--stills-footage", type=float, default=0.14, help="share of the time")
     parser.add_argument("--stills-training", type=float, default=0.22, help="share of the time")
     parser.add_argument("--clips-footage", type=float, default=0.18, help="share of the time")
-    parser.add_argument("--wearers", type=float, help="share of people with glasses (default: the world's)")
-    parser.add_argument("--stills-share", type=float, default=0.15, help="of the batches among clips")
     parser.add_argument("--tokens", type=int, default=Plan.tokens)
     parser.add_argument("--lr", type=float, default=Plan.lr)
     parser.add_argument("--ema", type=float, default=Plan.ema, help="decay of the averaged weights")
@@ -138,8 +135,7 @@ def run(options: argparse.Namespace, clock: Clock, studio: Studio) -> None:
     LOGGER.info("validation ready after %.1f s", clock.seconds)
 
     spent = options.stills_footage * clock.total
-    for_people = spent * (1 - sum(STILLS.values()))
-    people = portray(studio, for_people, options.seed, "train", options.wearers)
+    people = portray(studio, spent * (1 - sum(STILLS.values())), options.seed, "train")
     pools = make(studio, STILLS, people, spent, options.seed, "train")
     LOGGER.info("stills ready after %.1f s", clock.seconds)
     learn(
@@ -166,7 +162,7 @@ def learn(training, pools, people, clock, until, options, validation, validation
     has_clips = any(kind.frames > 1 for kind in pools)
     while clock.done < until:
         task = random.choices(TASKS, [task.share for task in TASKS])[0]
-        frames = 17 if has_clips and random.random() >= options.stills_share else 1
+        frames = 17 if has_clips and random.random() > STILLS_AMONG_CLIPS else 1
         losses[frames].append(training.step(pools[Kind(task.people, frames)], people, task, clock.done))
         if clock.seconds - logged > clock.total / LOGS:
             logged = clock.seconds

@@ -22,7 +22,6 @@ from transformers import PreTrainedTokenizerFast
 
 from concat_id.people import EXPRESSIONS, MOTIONS, SEED_RANGES, Given, Scenes, Split, render, sample_scenes
 from concat_id.people import write_captions as write
-from concat_id.people.identity import sample_kinds
 from train.footage.latents import FRAMES_OF_A_CLIP, SIZE, encode, pool_faces
 from train.footage.synthetic_footage import cut_out_garments, sample_moments, view_places
 from train.pictures.reference_pictures import add_reference_noise, prepare_references
@@ -105,21 +104,6 @@ def cast_scenes(seed: int, split: Split, people: Tensor, kind: Kind) -> Casting:
     return Casting(seed, split, people, expressions, motions)
 
 
-def draw_people(generator: Generator, count: int, split: Split, wearers: float | None = None) -> Tensor:
-    """Identity seeds of a split, (count,); see `Studio.portray`."""
-
-    def draw(number: int) -> Tensor:
-        return torch.randint(*SEED_RANGES[split], (number,), generator=generator)
-
-    if wearers is None:
-        return draw(count)
-    wanted = torch.rand(count, generator=generator) < wearers
-    seeds = draw(count)
-    while len(wrong := ((sample_kinds(seeds).glasses > 0) != wanted).nonzero()[:, 0]):
-        seeds[wrong] = draw(len(wrong))
-    return seeds
-
-
 @lru_cache(maxsize=1)
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(folder)
@@ -168,14 +152,10 @@ class Studio:
         return torch.cat(parts).unflatten(0, pictures.shape[:-3])
 
     @torch.no_grad()
-    def portray(self, seed: int, count: int, split: Split, wearers: float | None = None) -> dict[str, Tensor]:
-        """People and their pictures: seeds (count,), pictures (count, K, C, H, W), usable (count, K) bool.
-
-        Args:
-            wearers: how many of them wear glasses, a share; None: as many as in the world.
-        """
+    def portray(self, seed: int, count: int, split: Split) -> dict[str, Tensor]:
+        """People and their pictures: seeds (count,), pictures (count, K, C, H, W), usable (count, K) bool."""
         generator = Generator().manual_seed(seed)
-        seeds = draw_people(generator, count, split, wearers)
+        seeds = torch.randint(*SEED_RANGES[split], (count,), generator=generator)
         pictures, usable = [], []
         for number in range(PICTURES_PER_PERSON):
             scenes = sample_scenes(
