@@ -13,7 +13,7 @@ from toys import clip_of
 from concat_id.evaluation.judges import WHOLENESS
 from concat_id.evaluation.wholeness import CROP_PX, WholenessJudge
 from train.measure import whole_faces as measure
-from train.measure.whole_faces import HELD_OUT, area_under_curve, split_held_out, write_threshold
+from train.measure.whole_faces import HELD_OUT, split_held_out, write_threshold
 from train.pictures.alignment import ARCFACE_POINTS
 from train.scoring.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, Operation, break_faces
 from train.scoring.whole_face_data import (
@@ -108,13 +108,6 @@ def test_judged_faces_have_their_labels() -> None:
     assert len(training["crops"]) == len(training["whole"]) == 497
     for name in ("held_out", "training"):
         assert HELD_OUT.with_stem(name).stat().st_size < 800_000
-
-
-def test_the_area_is_the_share_of_pairs_in_order() -> None:
-    whole = np.array([True, True, False, False])
-    assert area_under_curve(np.array([0.9, 0.8, 0.2, 0.1]), whole) == 1
-    assert area_under_curve(np.array([0.9, 0.2, 0.5, 0.1]), whole) == 0.75
-    assert area_under_curve(np.full(4, 0.5), whole) == 0.5
 
 
 def test_a_threshold_is_chosen_anew_and_kept_in_the_file(

@@ -40,7 +40,7 @@ SINGLE = Form("single", "a surprised person on a beach, wearing a yellow t-shirt
 FORMS = (
     Form("multi", "two people smiling in a park", {"first-": 0, "second-": 2}),
     Form("try-on", "a person smiling in a forest", {"face-": 2, "garment-": 7}),
-    Form("background", "a person laughing", {"face-": 3, "place-": 0}),
+    Form("background", "a person smiling", {"face-": 3, "place-": 0}),
     SINGLE,
 )
 

@@ -86,6 +86,12 @@ def gradient_l1(error: Tensor, weight: Tensor) -> Tensor:
     return horizontal.mean() + vertical.mean()
 
 
+@torch.no_grad()
+def pass_through(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
+    """What the autoencoder makes of clips (N, 3, T, H, W) in [-1, 1]."""
+    return torch.cat([vae.decode(vae.encode(clip).latent_dist.mode()).sample for clip in video.split(1)])
+
+
 class Autoencoder(MuonModule):
     """L1, weighted towards faces, plus gradient L1 plus a light KL term.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from concat_id.evaluation.wholeness import CROP_PX
 from train.export.perception import OPSET, Exports, export_recognizer, store_in_half
-from train.measure.whole_faces import choose_threshold, split_held_out
+from train.measure.whole_faces import choose_threshold, split_held_out, write_threshold
 from train.perception.recognizer import Recognizer
 from train.scoring.clip_cache import CLIP_SIZE, NUM_FRAMES, TOPICS, load_clips
 from train.scoring.reader import ClipReader, Reader, read_clips
@@ -89,9 +89,7 @@ def export_whole_faces(network: WholeFaceNetwork, path: Path, *, threshold: floa
         opset_version=OPSET,
         dynamo=False,
     )
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"threshold": f"{threshold:.4f}"})
-    onnx.save(model, path)
+    write_threshold(path, threshold)
     store_in_half(path)
 
 

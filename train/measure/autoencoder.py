@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
+from train.autoencoder.autoencoder import pass_through
 from train.autoencoder.crops import Clips, render_clips, render_references, to_batch
 from train.transformer.gallery import contact_sheet
 
@@ -22,12 +23,6 @@ from train.transformer.gallery import contact_sheet
 def psnr(squares: Tensor) -> float:
     """Of squared errors of values in [0, 1], in dB."""
     return -10 * squares.double().mean().log10().item()
-
-
-@torch.no_grad()
-def pass_through(vae: AutoencoderKLWan, video: Tensor) -> Tensor:
-    """What the autoencoder makes of clips (N, 3, T, H, W) in [-1, 1]."""
-    return torch.cat([vae.decode(vae.encode(clip).latent_dist.mode()).sample for clip in video.split(1)])
 
 
 def reconstruct(vae: AutoencoderKLWan, clips: Clips) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ from concat_id.references.parsing import Parser
 from concat_id.references.prepare import prepare_background, prepare_garment
 from concat_id.scoring.clip import ClipEmbedder
 from concat_id.scoring.surroundings import compare_garments, compare_places
+from train.autoencoder.autoencoder import pass_through
 from train.benchmark.people import (
     COMPANIONS,
     draw_garments,
@@ -37,7 +38,6 @@ from train.benchmark.people import (
     to_pictures,
 )
 from train.footage.latents import load_autoencoder
-from train.measure.autoencoder import pass_through
 from train.perception.picture_cache import Pictures, load_pictures, write_chunk_captions
 from train.pictures.alignment import align_faces
 

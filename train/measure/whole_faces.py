@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
 
 from concat_id.evaluation.judges import WHOLENESS
 from concat_id.evaluation.wholeness import WholenessJudge
@@ -50,14 +51,8 @@ def choose_threshold(probabilities: np.ndarray, whole: np.ndarray) -> float:
     return float(middles[best].mean())
 
 
-def area_under_curve(probabilities: np.ndarray, whole: np.ndarray) -> float:
-    """How often a whole face is thought likelier to be whole than a broken one, (N,) each."""
-    differences = probabilities[whole][:, None] - probabilities[~whole]
-    return float((differences > 0).mean() + (differences == 0).mean() / 2)
-
-
 def write_threshold(path: Path, threshold: float) -> None:
-    """Put another threshold into a judge's file."""
+    """Put a threshold into a judge's file, in the place of any other."""
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {"threshold": f"{threshold:.4f}"})
     with replacing(path) as unfinished:
@@ -96,10 +91,11 @@ def main(arguments: list[str] | None = None) -> None:
     for name, rows in (("true, autoencoder", true), ("made by the model", ~true)):
         share, eye = 100 * called[rows].mean(), 100 * whole[rows].mean()
         print(f"{name:22s} whole: judge {share:.0f} %, eye {eye:.0f} %, {int(rows.sum())} faces")
-    print(
-        f"area under the curve   all {area_under_curve(probabilities, whole):.3f}, the model's alone "
-        f"{area_under_curve(probabilities[~true], whole[~true]):.3f}"
-    )
+    areas = [
+        binary_auroc(torch.from_numpy(probabilities[rows]), judged["whole"][rows].long())
+        for rows in (slice(None), ~true)
+    ]
+    print(f"area under the curve   all {areas[0]:.3f}, the model's alone {areas[1]:.3f}")
     if options.sheet:
         differing = judged["crops"][torch.from_numpy(called != whole)].float() / 255
         contact_sheet(list(differing.split(8))[: len(differing) // 8]).save(options.sheet)

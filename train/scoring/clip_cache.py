@@ -29,8 +29,8 @@ from concat_id.people import (
     write_captions,
 )
 from concat_id.scoring.video_clip import fit, middle_frames
+from train.autoencoder.autoencoder import pass_through
 from train.footage.latents import FRAMES_OF_A_CLIP, SIZE, load_autoencoder
-from train.measure.autoencoder import pass_through
 
 LOGGER = logging.getLogger(__name__)
 NUM_FRAMES = 8
