@@ -33,34 +33,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from concat_id.loading.memory import VARIABLE
     from concat_id.serve.client import Backend
     from concat_id.ui import build_demo, launch_demo
+    from concat_id.ui.server.uploads import own_uploads
 
     os.environ[VARIABLE] = options.memory  # for what forms leave to the studio
-    try:
-        limits = read_limits()
-        backend = Backend.connect(options.backend, options.preset) if options.backend else None
-        # Before the model is loaded: on a shared GPU, `spaces` must come first.
-        demo = build_demo(
-            backend.generate if backend else generate,
-            prepare_reference,
-            preset=options.preset,
-            models=[name for name in options.models if backend is None or name in backend.presets],
-            outputs=options.outputs,
+    with own_uploads():
+        try:
+            limits = read_limits()
+            backend = Backend.connect(options.backend, options.preset) if options.backend else None
+            # Before the model is loaded: on a shared GPU, `spaces` must come first.
+            demo = build_demo(
+                backend.generate if backend else generate,
+                prepare_reference,
+                preset=options.preset,
+                models=[name for name in options.models if backend is None or name in backend.presets],
+                outputs=options.outputs,
+                results=options.results,
+                limits=limits,
+                replicas=backend.replicas if backend else None,
+            )
+            warm(options.preset, with_model=backend is None)
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return 2
+        launch_demo(
+            demo,
+            options.outputs,
+            limits,
             results=options.results,
-            limits=limits,
-            replicas=backend.replicas if backend else None,
+            server_name=options.host,
+            server_port=options.port,
         )
-        warm(options.preset, with_model=backend is None)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    launch_demo(
-        demo,
-        options.outputs,
-        limits,
-        results=options.results,
-        server_name=options.host,
-        server_port=options.port,
-    )
     return 0
 
 

@@ -22,6 +22,7 @@ from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import PRESETS
 from concat_id.ui import build_demo, launch_demo
 from concat_id.ui.layout import RESULTS
+from concat_id.ui.server.uploads import own_uploads
 
 
 @pytest.fixture(scope="session")
@@ -85,25 +86,26 @@ def serve_studio(
         replicas: of a backend, which these runs then are.
     """
     examples = tmp_path / "examples"
-    examples.mkdir()
+    examples.mkdir(parents=True)
     shutil.copy(people["one"], examples / "person.png")
     runs = PacedRuns()
     outputs = tmp_path / "outputs"
-    demo = build_demo(
-        runs.generate,
-        prepare,
-        describe=describe,
-        preset=preset,
-        models=models,
-        outputs=outputs,
-        examples=examples,
-        results=results,
-        limits=limits,
-        replicas=replicas,
-    )
-    url = launch_patiently(demo, outputs, limits, port or find_free_port())
-    yield Studio(url, runs, outputs)
-    demo.close(verbose=False)
+    with own_uploads():
+        demo = build_demo(
+            runs.generate,
+            prepare,
+            describe=describe,
+            preset=preset,
+            models=models,
+            outputs=outputs,
+            examples=examples,
+            results=results,
+            limits=limits,
+            replicas=replicas,
+        )
+        url = launch_patiently(demo, outputs, limits, port or find_free_port())
+        yield Studio(url, runs, outputs)
+        demo.close(verbose=False)
 
 
 def find_free_port() -> int:
