@@ -26,7 +26,9 @@ def test_a_page_that_ends_takes_nothing_from_another(
         with monkeypatch.context() as elsewhere:
             elsewhere.delenv(VARIABLE)  # as in a program of its own
             with serve_studio(tmp_path / "ending", people, "embedded") as other:
-                upload(open_page(other.url), people["one"])
+                visitor = open_page(other.url)
+                upload(visitor, people["one"])
+                visitor.close()  # a program waits for its pages before it ends
         page.fill("#prompt textarea", "laughing")
         page.click("#generate")
         wait_for_video(page)
