@@ -16,15 +16,8 @@ from train.measure import whole_faces as measure
 from train.measure.whole_faces import HELD_OUT, split_held_out, write_threshold
 from train.pictures.alignment import ARCFACE_POINTS
 from train.scoring.damage import LATENT_OPERATIONS, PIXEL_OPERATIONS, Operation, break_faces
-from train.scoring.whole_face_data import (
-    BROKEN,
-    WHOLE,
-    WholeFaceBatches,
-    are_faces_kept,
-    break_crops,
-    read_judged,
-    with_broken_pixels,
-)
+from train.scoring.whole_face_crops import BROKEN, WHOLE, are_faces_kept, break_crops, with_broken_pixels
+from train.scoring.whole_face_data import WholeFaceBatches, read_judged
 from train.scoring.whole_faces import WholeFaces
 
 
