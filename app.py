@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,42 +28,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+    from concat_id.studio.uploads import own_uploads
+
+    with own_uploads():
+        return serve(options)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """The same, of a command line that was read."""
     from concat_id.errors import InputError
     from concat_id.generation import generate, prepare_reference
     from concat_id.limits import read_limits
     from concat_id.loading.memory import VARIABLE
     from concat_id.serve.client import Backend
     from concat_id.ui import build_demo, launch_demo
-    from concat_id.ui.server.uploads import own_uploads
 
     os.environ[VARIABLE] = options.memory  # for what forms leave to the studio
-    with own_uploads():
-        try:
-            limits = read_limits()
-            backend = Backend.connect(options.backend, options.preset) if options.backend else None
-            # Before the model is loaded: on a shared GPU, `spaces` must come first.
-            demo = build_demo(
-                backend.generate if backend else generate,
-                prepare_reference,
-                preset=options.preset,
-                models=[name for name in options.models if backend is None or name in backend.presets],
-                outputs=options.outputs,
-                results=options.results,
-                limits=limits,
-                replicas=backend.replicas if backend else None,
-            )
-            warm(options.preset, with_model=backend is None)
-        except InputError as error:
-            print(error, file=sys.stderr)
-            return 2
-        launch_demo(
-            demo,
-            options.outputs,
-            limits,
+    try:
+        limits = read_limits()
+        backend = Backend.connect(options.backend, options.preset) if options.backend else None
+        # Before the model is loaded: on a shared GPU, `spaces` must come first.
+        demo = build_demo(
+            backend.generate if backend else generate,
+            prepare_reference,
+            preset=options.preset,
+            models=[name for name in options.models if backend is None or name in backend.presets],
+            outputs=options.outputs,
             results=options.results,
-            server_name=options.host,
-            server_port=options.port,
+            limits=limits,
+            replicas=backend.replicas if backend else None,
         )
+        warm(options.preset, with_model=backend is None)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    launch_demo(
+        demo,
+        options.outputs,
+        limits,
+        results=options.results,
+        server_name=options.host,
+        server_port=options.port,
+    )
     return 0
 
 
@@ -110,4 +117,6 @@ def warm(preset: str, *, with_model: bool = True) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever stops a service or a container asks like this: what is temporary goes then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -20,9 +20,9 @@ from studio import PacedRuns, Studio, describe, prepare
 
 from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import PRESETS
+from concat_id.studio.uploads import own_uploads
 from concat_id.ui import build_demo, launch_demo
 from concat_id.ui.layout import RESULTS
-from concat_id.ui.server.uploads import own_uploads
 
 
 @pytest.fixture(scope="session")

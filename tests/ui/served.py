@@ -46,13 +46,13 @@ def launch(chromium: BrowserType, *options: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def serve_app(outputs: Path) -> Iterator[str]:
-    """`python app.py` on a free port; gives its address once it answers."""
+def serve_app(outputs: Path, **environment: str) -> Iterator[str]:
+    """`python app.py` on a free port, with more variables; gives its address once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--outputs", str(outputs)]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"} | environment)
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_until_served(url, process)

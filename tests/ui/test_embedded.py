@@ -22,9 +22,12 @@ pytestmark = pytest.mark.skipif(not (EMBEDDED / "model_index.json").exists(), re
 
 @pytest.fixture(scope="module")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The program on a free port, once it answers."""
-    with serve_app(tmp_path_factory.mktemp("outputs")) as url:
+    """The program on a free port, once it answers; when it was ended, nothing temporary is left."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    with serve_app(tmp_path_factory.mktemp("outputs"), TMPDIR=str(temporary)) as url:
         yield url
+        assert list(temporary.glob("concat-id-uploads-*/*"))
+    assert not [path for path in temporary.rglob("*") if path.is_file()]
 
 
 def test_an_example_person_laughs_on_a_beach(app_url: str, open_page: Callable[..., Page]) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from studio import upload, wait_for_video
 
 import app
-from concat_id.ui.server.uploads import VARIABLE, own_uploads
+from concat_id.studio.uploads import VARIABLE, own_uploads
 
 
 def test_a_page_that_ends_takes_nothing_from_another(

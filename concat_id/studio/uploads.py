@@ -16,7 +16,7 @@ def own_uploads() -> Iterator[None]:
 
     Gradio's folder is one for all programs of a machine, names files after what is in them, and loses those
     of a program that ends: whoever gave the same picture to another one would be left without it.
-    Pages are built within.
+    Gradio is imported, and pages are built, within.
     """
     if os.environ.get(VARIABLE):
         yield
