@@ -313,8 +313,8 @@ def stream_job(
     if settings.shift is not None:
         pipeline.scheduler.set_shift(settings.shift)
     pictures = [reference.picture for reference in prepared]
-    # Without more likeness there is no pass that could leave them out.
-    skipped = settings.skip_guidance_layers if settings.reference_guidance_scale > 1 else None
+    # Without guidance there is no pass that could leave them out.
+    skipped = settings.skip_guidance_layers if settings.guidance_scale > 1 else None
     with at_speed(pipeline.transformer, speed or SPEEDS[settings.speed]):
         yield from pipeline.stream(
             **encode_inputs(pipeline, job.prompt, pictures, settings),

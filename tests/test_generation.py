@@ -83,7 +83,7 @@ def test_every_setting_reaches_the_pipeline(job: Job, monkeypatch: pytest.Monkey
         given["noise"] = given.pop("generator").initial_seed()
         return given | {"shift": pipeline.scheduler.shift}
 
-    # What is skipped matters beside more likeness only.
+    # What is skipped matters beside guidance only.
     base = Settings(seed=7, reference_guidance_scale=2.0, skip_guidance_layers=(1,))
     before, after = ask(base), ask(replace(base, **{field: getattr(CHANGED, field)}))
     assert any(

@@ -207,6 +207,7 @@ def toy_preset(folder: Path) -> Preset:
         num_frames=9,
         num_inference_steps=4,
         reference_guidance_scale=1.0,
+        skip_guidance_layers=(1,),
         draft=None,
         title="Toy",
     )

@@ -58,7 +58,7 @@ class Preset:
     num_inference_steps: int
     guidance_scale: float
     reference_guidance_scale: float  # 1: off
-    skip_guidance_layers: tuple[int, ...]  # blocks that the pass without references leaves out
+    skip_guidance_layers: tuple[int, ...]  # blocks that the negative pass leaves out, with the references
     shift: float | None  # of the noise schedule; None: as in the pipeline's folder
     negative_prompt: str
     speed: str  # key of `SPEEDS`
@@ -208,9 +208,9 @@ _EMBEDDED = Preset(
     width=256,
     side_multiple_px=32,
     num_inference_steps=15,
-    guidance_scale=3.0,
+    guidance_scale=2.3,
     reference_guidance_scale=1.0,
-    skip_guidance_layers=(),
+    skip_guidance_layers=(3,),
     shift=4.0,
     negative_prompt="",
     speed="balanced",
@@ -224,7 +224,10 @@ _EMBEDDED = Preset(
 
 
 def _stage(title: str, adapter: str) -> Preset:
-    """The embedded model after more training on one person, on the pairs of a stage."""
+    """The embedded model after more training on one person, on the pairs of a stage.
+
+    It is sampled as in the paper: what pairs teach is to be seen, and the references not to be asked for more.
+    """
     source = EMBEDDED / "adapters" / f"{adapter}.safetensors"
     return replace(
         _EMBEDDED,
@@ -232,6 +235,8 @@ def _stage(title: str, adapter: str) -> Preset:
         adapter=source,
         tasks=("single",),
         max_references=1,
+        guidance_scale=3.0,
+        skip_guidance_layers=(),
         draft=None,
     )
 
@@ -244,6 +249,7 @@ PRESETS: dict[str, Preset] = {
         adapter=EMBEDDED / "adapters" / "draft.safetensors",
         num_inference_steps=4,
         guidance_scale=1.0,
+        skip_guidance_layers=(),
         speed="exact",
         draft=None,
     ),

@@ -36,7 +36,8 @@ def guide(
 ) -> Tensor:
     """The guided velocity from the passes' (B, C, F, H, W).
 
-    v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)).
+    v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)); with layers
+    that are skipped, v(negative, r) is v(negative, 0) without them.
 
     Args:
         cond, uncond, blank: v(text, r), v(negative, r), v(text, 0); of the last two those that were computed.
@@ -102,10 +103,10 @@ class GuidanceMixin:
         if reference is not None and not has_references:
             raise InputError("reference_guidance_scale needs references; give some, or leave it out.")
         checks.check_layers("skip_guidance_layers", skipped or (), self.transformer.config.num_layers)
-        if skipped and (reference is None or reference <= 1):
+        if skipped and text <= 1:
             raise InputError(
-                "skip_guidance_layers act where reference_guidance_scale is above 1, got "
-                f"{reference}; raise it, or leave the layers out."
+                f"skip_guidance_layers act where guidance_scale is above 1, got {text}; raise it, or leave "
+                "the layers out."
             )
         if skipped and self.transformer.is_cache_shared_by_passes:
             raise InputError("skip_guidance_layers needs a cache that tells passes apart; leave either out.")
@@ -130,10 +131,11 @@ class GuidanceMixin:
     ) -> Tensor:
         """The guided velocity at a step, (B, C, F, H, W) float32.
 
-        See `guide`. Where the references' strength is 1, this is Concat-ID's own sampling. v(text, 0) is
-        known to the model from the dropout of references in training; above 1, that pass may also skip
-        layers, as in skip-layer guidance (Stability AI, 2024; STG, Hyung et al., 2024): the video is led
-        away from what a worse model would make, which breaks faces first.
+        See `guide`. Where the references' strength is 1 and nothing is skipped, this is Concat-ID's own
+        sampling. Without references the model is known from their dropout in training. The negative pass
+        may be one of a worse model that knows nothing, as in autoguidance (Karras et al., 2024) and
+        skip-layer guidance (Stability AI, 2024): the video is then led away from what breaks first, which
+        are faces, and towards prompt and references alike.
         """
         predicted: dict[str, Tensor] = {}
         passes = self._list_passes(prompt_embeds, negative_prompt_embeds, reference_latents)
@@ -156,15 +158,16 @@ class GuidanceMixin:
         negative_prompt_embeds: Tensor | None,
         reference_latents: Tensor | None,
     ) -> Iterator[Pass]:
-        """The passes that the strengths ask for; those that skip layers come last."""
+        """The passes that the strengths ask for."""
         references = {} if reference_latents is None else {"reference_latents": reference_latents}
+        none = {name: torch.zeros_like(given) for name, given in references.items()}
+        skipped = self._skip_guidance_layers
         if self.do_classifier_free_guidance:  # FasterCache wants this pass first
-            yield Pass("uncond", {"encoder_hidden_states": negative_prompt_embeds, **references})
+            left = none if skipped else references
+            yield Pass("uncond", {"encoder_hidden_states": negative_prompt_embeds, **left}, skipped)
         yield Pass("cond", {"encoder_hidden_states": prompt_embeds, **references})
         if self._reference_guidance_scale != 1:
-            skipped = self._skip_guidance_layers if self._reference_guidance_scale > 1 else ()
-            blank = torch.zeros_like(reference_latents)
-            yield Pass("blank", {"encoder_hidden_states": prompt_embeds, "reference_latents": blank}, skipped)
+            yield Pass("blank", {"encoder_hidden_states": prompt_embeds, **none})
 
     def _run_passes(
         self,

@@ -106,8 +106,9 @@ class ConcatIDPipeline(GuidanceMixin, DiffusionPipeline):
                 default the backbone's.
             reference_guidance_scale: the references' strength: above 1 more likeness, below 1 more freedom,
                 for one more pass per step; None or 1: as the model was trained.
-            skip_guidance_layers: blocks that this pass leaves out where the strength is above 1, counted from
-                0; neither the first nor the last. Faces of a small model become whole by it.
+            skip_guidance_layers: blocks that the pass with the negative prompt leaves out, and the references
+                with them, counted from 0; neither the first nor the last. `guidance_scale`, above 1, is then
+                the strength of text and references alike. More faces of a small model are whole by it.
             num_videos_per_prompt: videos of each prompt with its references.
             generator: the noise's randomness, one for all videos or one for each.
             latents: the noise itself, (B, C, F, H, W).

@@ -112,7 +112,7 @@ def test_cache_without_references(pipeline: ConcatIDWanPipeline, name: str) -> N
 def test_cache_beside_skipped_layers(
     pipeline: ConcatIDWanPipeline, pictures: list[Image.Image], name: str
 ) -> None:
-    options = {"reference_guidance_scale": 1.5, "skip_guidance_layers": [1]}
+    options = {"guidance_scale": 1.5, "skip_guidance_layers": [1]}
     exact = sample(pipeline, pictures, **options)
     pipeline.transformer.enable_cache(CACHES[name](pipeline))
     if pipeline.transformer.is_cache_shared_by_passes:

@@ -143,16 +143,14 @@ def test_reference_guidance(pipeline: ConcatIDWanPipeline, pictures: list[Image.
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_pass_without_references_skips_layers_where_more_likeness_is_asked_for(
+def test_the_negative_pass_skips_layers_and_has_no_references_then(
     pipeline: ConcatIDWanPipeline, pictures: list[Image.Image]
 ) -> None:
     def guide(strength: float, skipped: list[int] | None) -> Tensor:
-        return sample(
-            pipeline, "A person.", pictures, reference_guidance_scale=strength, skip_guidance_layers=skipped
-        )
+        return sample(pipeline, "A person.", pictures, guidance_scale=strength, skip_guidance_layers=skipped)
 
     for strength in (0.5, 1.0):
-        with pytest.raises(InputError, match=f"reference_guidance_scale is above 1, got {strength}"):
+        with pytest.raises(InputError, match=f"act where guidance_scale is above 1, got {strength}"):
             guide(strength, [1])
     assert not torch.allclose(guide(2.0, [1]), guide(2.0, None))
 
@@ -163,7 +161,7 @@ def test_the_pass_without_references_skips_layers_where_more_likeness_is_asked_f
     guide(2.0, [1])
     blank = [bool((inputs["reference_latents"] == 0).all()) for inputs in seen]
     assert [inputs["skip_layers"] for inputs in seen] == [(1,) if is_blank else () for is_blank in blank]
-    assert blank == [False, True] * (len(seen) // 2)
+    assert blank == [True, False] * (len(seen) // 2)
 
 
 @pytest.mark.parametrize(("guidance_scale", "passes"), [(0.0, 1), (1.0, 1), (1.5, 2)])

@@ -83,16 +83,19 @@ class Distillation(ConcatIDTraining):
         """The guided velocity of the model without its LoRA, as `GuidanceMixin.predict_velocity` has it."""
         captions, references = given["encoder_hidden_states"], given["reference_latents"]
         empty = self.encode_captions([""] * len(noisy), torch.ones(len(noisy), dtype=torch.bool))
-        told = {
-            "encoder_hidden_states": torch.cat([captions, empty]),
-            "reference_latents": torch.cat([references, references]),
+        skipped, none = self.hparams.skip_guidance_layers, torch.zeros_like(references)
+        worse = {
+            "encoder_hidden_states": empty,
+            "reference_latents": none if skipped else references,
+            "skip_layers": skipped,
         }
         text, reference = self.hparams.guidance_scale, self.hparams.reference_guidance_scale
         self.transformer.disable_adapters()
-        cond, uncond = self.predict(noisy.repeat(2, 1, 1, 1, 1), sigmas.repeat(2), told).chunk(2)
+        cond = self.predict(noisy, sigmas, given)
+        uncond = self.predict(noisy, sigmas, worse)
         blank = None
         if reference != 1:
-            worse = {"encoder_hidden_states": captions, "reference_latents": torch.zeros_like(references)}
-            blank = self.predict(noisy, sigmas, worse | {"skip_layers": self.hparams.skip_guidance_layers})
+            told = {"encoder_hidden_states": captions, "reference_latents": none}
+            blank = self.predict(noisy, sigmas, told)
         self.transformer.enable_adapters()
         return guide(cond, uncond, blank, text=text, reference=reference)
