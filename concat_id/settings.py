@@ -287,7 +287,9 @@ SETTINGS: tuple[SettingKind, ...] = (
         about="how strictly the prompt is followed; none: the model's own.",
         type=float,
         range=(0, MAX_GUIDANCE),
-        widget=Slider(1, 12, 0.1, "How strictly the prompt is followed; with the embedded model, the picture, too."),
+        widget=Slider(
+            1, 12, 0.1, "How strictly the prompt is followed; with the embedded model, the picture, too."
+        ),
         describe=_in_short,
     ),
     SettingKind(

@@ -226,7 +226,7 @@ _EMBEDDED = Preset(
 def _stage(title: str, adapter: str) -> Preset:
     """The embedded model after more training on one person, on the pairs of a stage.
 
-    It is sampled as in the paper: what pairs teach is to be seen, and the references not to be asked for more.
+    It is sampled as in the paper: what pairs teach is to be seen, and the references not to weigh more.
     """
     source = EMBEDDED / "adapters" / f"{adapter}.safetensors"
     return replace(
