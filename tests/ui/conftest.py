@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from hub import Hub, serve_hub
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from served import open_browser
-from studio import PacedRuns, Studio, describe, prepare
+from studio import Studio, serve_studio
 
-from concat_id.limits import DEFAULTS, Limits
 from concat_id.loading.presets import PRESETS
-from concat_id.studio.uploads import own_uploads
-from concat_id.ui import build_demo, launch_demo
-from concat_id.ui.layout import RESULTS
 
 
 @pytest.fixture(scope="session")
@@ -69,70 +61,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield hub
 
 
-@contextmanager
-def serve_studio(
-    tmp_path: Path,
-    people: dict[str, Path],
-    preset: str,
-    limits: Limits = DEFAULTS,
-    models: tuple[str, ...] = (),
-    port: int | None = None,
-    results: Path = RESULTS,
-    replicas: int | None = None,
-) -> Iterator[Studio]:
-    """Serve the page of a preset, with more models to choose from; without a port, on a free one.
-
-    Args:
-        replicas: of a backend, which these runs then are.
-    """
-    examples = tmp_path / "examples"
-    examples.mkdir(parents=True)
-    shutil.copy(people["one"], examples / "person.png")
-    runs = PacedRuns()
-    outputs = tmp_path / "outputs"
-    with own_uploads():
-        demo = build_demo(
-            runs.generate,
-            prepare,
-            describe=describe,
-            preset=preset,
-            models=models,
-            outputs=outputs,
-            examples=examples,
-            results=results,
-            limits=limits,
-            replicas=replicas,
-        )
-        url = launch_patiently(demo, outputs, limits, port or find_free_port())
-        yield Studio(url, runs, outputs)
-        demo.close(verbose=False)
-
-
-def find_free_port() -> int:
-    """A port that no other process of the tests looks at: Gradio tries the same ones in each."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def launch_patiently(demo: gr.Blocks, outputs: Path, limits: Limits, port: int) -> str:
-    """Serve a page, once more where a busy machine answered Gradio's own look at it too late; its address."""
-    for attempt in range(LAUNCHES):
-        try:
-            _, url, _ = launch_demo(
-                demo, outputs, limits, server_port=port, prevent_thread_lock=True, quiet=True
-            )
-            return url
-        except ValueError as error:
-            if "localhost is not accessible" not in str(error) or attempt == LAUNCHES - 1:
-                raise
-            demo.close(verbose=False)
-    raise AssertionError
-
-
 # Generous: other work may share the machine.
 PATIENCE_MS = 120_000
-LAUNCHES = 4
 ENDS = ("AbortError", "Connection errored out")
 expect.set_options(timeout=90_000)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 from playwright.sync_api import Page, expect
 
 from concat_id.errors import NoFaceFound, NoGarmentFound, PlaceHidden
 from concat_id.generation import Preview, Progress, Result
 from concat_id.job import Job
+from concat_id.limits import DEFAULTS, Limits
 from concat_id.output.video_files import describe_run, write_result
 from concat_id.people.portrait import Traits
 from concat_id.references.faces import Face
@@ -22,7 +27,11 @@ from concat_id.references.prepare import PreparedReference
 from concat_id.references.reference import Reference
 from concat_id.scoring import FrameScores, Scores
 from concat_id.scoring.scorer import join_people, summarize
-from concat_id.ui.layout import RUNS
+from concat_id.studio.uploads import own_uploads
+from concat_id.ui import build_demo, launch_demo
+from concat_id.ui.layout import RESULTS, RUNS
+
+LAUNCHES = 4
 
 
 def score_frames(values: list[float | None]) -> Scores:
@@ -186,3 +195,64 @@ def open_newest(page: Page) -> None:
     show(page, "runs")
     page.locator("#runs button.thumbnail-item").first.click(timeout=120_000)
     expect(page.locator("#run-video video")).to_be_visible(timeout=120_000)
+
+
+@contextmanager
+def serve_studio(
+    tmp_path: Path,
+    people: dict[str, Path],
+    preset: str,
+    limits: Limits = DEFAULTS,
+    models: tuple[str, ...] = (),
+    port: int | None = None,
+    results: Path = RESULTS,
+    replicas: int | None = None,
+) -> Iterator[Studio]:
+    """Serve the page of a preset, with more models to choose from; without a port, on a free one.
+
+    Args:
+        replicas: of a backend, which these runs then are.
+    """
+    examples = tmp_path / "examples"
+    examples.mkdir(parents=True)
+    shutil.copy(people["one"], examples / "person.png")
+    runs = PacedRuns()
+    outputs = tmp_path / "outputs"
+    with own_uploads():
+        demo = build_demo(
+            runs.generate,
+            prepare,
+            describe=describe,
+            preset=preset,
+            models=models,
+            outputs=outputs,
+            examples=examples,
+            results=results,
+            limits=limits,
+            replicas=replicas,
+        )
+        url = launch_patiently(demo, outputs, limits, port or find_free_port())
+        yield Studio(url, runs, outputs)
+        demo.close(verbose=False)
+
+
+def find_free_port() -> int:
+    """A port that no other process of the tests looks at: Gradio tries the same ones in each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def launch_patiently(demo: gr.Blocks, outputs: Path, limits: Limits, port: int) -> str:
+    """Serve a page, once more where a busy machine answered Gradio's own look at it too late; its address."""
+    for attempt in range(LAUNCHES):
+        try:
+            _, url, _ = launch_demo(
+                demo, outputs, limits, server_port=port, prevent_thread_lock=True, quiet=True
+            )
+            return url
+        except ValueError as error:
+            if "localhost is not accessible" not in str(error) or attempt == LAUNCHES - 1:
+                raise
+            demo.close(verbose=False)
+    raise AssertionError

@@ -12,12 +12,11 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
-from conftest import serve_studio
 from gradio_client import Client, handle_file
 from gradio_client.client import Job
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
-from studio import Studio, wait_for_video
+from studio import Studio, serve_studio, wait_for_video
 
 from concat_id.errors import QueueFull, TooManyRuns
 from concat_id.limits import Limits

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import serve_studio
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from hub import Hub
-from studio import Studio
+from studio import Studio, serve_studio
 
 
 def call(studio: Studio, picture: Path, **values: object) -> tuple:

@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import serve_studio
 from playwright.sync_api import Page, expect
-from studio import PacedRuns, show
+from studio import PacedRuns, serve_studio, show
 
 from concat_id.job import Job
 from concat_id.references.reference import Reference

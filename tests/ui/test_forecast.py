@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import serve_studio
 from playwright.sync_api import Page, expect
-from studio import Studio
+from studio import Studio, serve_studio
 
 from concat_id.job import Job
 from concat_id.pace import Pace, remember

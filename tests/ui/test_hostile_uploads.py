@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import serve_studio
 from hostile import (
     NAMES,
     broken_videos,
@@ -22,7 +21,7 @@ from hostile import (
     video_with_room,
     with_metadata,
 )
-from studio import Studio
+from studio import Studio, serve_studio
 
 from concat_id.errors import InputError
 from concat_id.limits import Limits

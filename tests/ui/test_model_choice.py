@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 import pytest
-from conftest import serve_studio
 from hub import Hub
 from playwright.sync_api import Page, expect
-from studio import Studio, choose_person_and_prompt, open_newest, upload, wait_for_video
+from studio import Studio, choose_person_and_prompt, open_newest, serve_studio, upload, wait_for_video
 
 from concat_id.loading.presets import PRESETS
 from concat_id.ui.forms.model_choice import draw_needs, list_versions

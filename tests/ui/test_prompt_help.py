@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import serve_studio
 from language_model import KEY, LanguageModel, serve_language_model
 from playwright.sync_api import Page, expect
-from studio import Studio, choose_person_and_prompt, wait_for_video
+from studio import Studio, choose_person_and_prompt, serve_studio, wait_for_video
 
 
 @pytest.fixture

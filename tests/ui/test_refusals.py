@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import serve_studio
 from playwright.sync_api import expect
-from studio import choose_person_and_prompt, wait_for_video
+from studio import choose_person_and_prompt, serve_studio, wait_for_video
 
 from concat_id.errors import InputError
 from concat_id.ui.texts import hide_paths, sentence

@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from assistant import await_it, call_tool, list_tools
-from conftest import serve_studio
-from studio import Studio
+from studio import Studio, serve_studio
 
 from concat_id.limits import Limits
 from concat_id.ui.server.forwarded_for import ClientAddressMiddleware

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from conftest import serve_studio
 from playwright.sync_api import Page
-from studio import upload, wait_for_video
+from studio import serve_studio, upload, wait_for_video
 
 import app
 from concat_id.studio.uploads import VARIABLE, own_uploads
