@@ -135,13 +135,16 @@ def test_a_second_run_shows_nothing_of_the_first(studio: Studio, open_page: Open
     choose_person_and_prompt(page)
     page.click("#generate")
     wait_for_video(page)
-    studio.runs.step_s = 0.5
+    studio.runs.hold_after = 0
     page.click("#generate")
     expect(page.locator("#video video")).to_have_count(0)
-    expect(page.locator("#scores .cid-value").first).to_have_text("–")
     # The first preview has no scores: none are shown for it.
+    expect(page.locator("#scores .cid-value").first).to_have_text("–")
+    studio.runs.hold_after = 2
     page.wait_for_selector("#scores [data-state=running]")
     expect(page.locator("#save-video")).to_be_hidden()
+    studio.runs.hold_after = None
+    wait_for_video(page)
 
 
 def test_visitors_wait_their_turn_and_do_not_meet(studio: Studio, open_page: OpenPage) -> None:
