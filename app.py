@@ -23,7 +23,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the model, build the page, serve it until interrupted. Returns the exit code."""
+    """Read the command line and serve. Returns the exit code."""
     options = parse_arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """The same, of a command line that was read."""
+    """Load the model, build the page, serve it until interrupted. Returns the exit code."""
     from concat_id.errors import InputError
     from concat_id.generation import generate, prepare_reference
     from concat_id.limits import read_limits

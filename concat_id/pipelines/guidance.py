@@ -36,8 +36,8 @@ def guide(
 ) -> Tensor:
     """The guided velocity from the passes' (B, C, F, H, W).
 
-    v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)); with layers
-    that are skipped, v(negative, r) is v(negative, 0) without them.
+    v = v(negative, r) + s (v(text, r) - v(negative, r)) + (s_r - 1) (v(text, r) - v(text, 0)).
+    Where layers are skipped, v(negative, 0) without these layers stands for v(negative, r).
 
     Args:
         cond, uncond, blank: v(text, r), v(negative, r), v(text, 0); of the last two those that were computed.

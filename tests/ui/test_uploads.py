@@ -31,6 +31,7 @@ def test_a_page_that_ends_takes_nothing_from_another(
         page.fill("#prompt textarea", "laughing")
         page.click("#generate")
         wait_for_video(page)
+        assert len(list(studio.runs_folder.glob("*/*.mp4"))) == 1
 
 
 def test_the_program_keeps_uploads_in_a_folder_that_goes_with_it(
